@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** How {@link waitFor} waits. */
+export interface WaitForOptions {
+  /** What is waited for, as the end of "waited 15000 ms for …". */
+  readonly describe: string
+  /**
+   * How long to wait before giving up, in milliseconds. It only bounds a hang: a test that passes never
+   * waits for it, so choose it far above what a slow machine needs.
+   * @defaultValue 15_000
+   */
+  readonly timeoutMs?: number
+  /**
+   * Pause between two looks, in milliseconds.
+   * @defaultValue 10
+   */
+  readonly everyMs?: number
+  /** Ends the wait early; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+}
+
+const DEFAULTS = Object.freeze({ timeoutMs: 15_000, everyMs: 10 })
+
+/**
+ * Waits until `condition` answers something truthy, and resolves to that answer.
+ *
+ * A condition that throws is looked at again like one that answers false, because half-started servers
+ * refuse connections before they answer. When time is up the promise rejects with the description and
+ * the last answer; the last error is kept as `cause`.
+ */
+export async function waitFor<T>(
+  condition: () => T | Promise<T>,
+  options: WaitForOptions,
+): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
+  const { describe, timeoutMs, everyMs, signal } = { ...DEFAULTS, ...options }
+  const deadline = performance.now() + timeoutMs
+  let last: Look<T>
+  do {
+    signal?.throwIfAborted()
+    last = await look(condition)
+    if (last.value) return last.value as Exclude<T, false | null | undefined | 0 | ''>
+    await delay(everyMs, undefined, signal ? { signal } : {})
+  } while (performance.now() < deadline)
+  throw new Error(`waited ${timeoutMs} ms for ${describe}; ${account(last)}`, { cause: last.error })
+}
+
+interface Look<T> {
+  readonly value?: T
+  readonly error?: unknown
+}
+
+async function look<T>(condition: () => T | Promise<T>): Promise<Look<T>> {
+  try {
+    return { value: await condition() }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function account(last: Look<unknown>): string {
+  if ('error' in last) return `the last look failed: ${last.error instanceof Error ? last.error.message : String(last.error)}`
+  return `the last answer was ${printable(last.value)}`
+}
+
+function printable(value: unknown): string {
+  try {
+    const text = JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part))
+    return text === undefined ? String(value) : text.slice(0, 500)
+  } catch {
+    return String(value)
+  }
+}
