@@ -1,0 +1,50 @@
+import { delimiter, dirname, join } from 'node:path'
+import { findInstalled, install } from './dependencies.mjs'
+import { withLock } from './lock.mjs'
+import { bringPnpm, findPnpm } from './pnpm.mjs'
+
+/** @typedef {{ pnpm: string, nodeDirectory: string }} Ready */
+
+/**
+ * Brings what the commands need (pnpm, the dependencies, a current Node) and answers the
+ * environment to run them in. Costs a few milliseconds when everything is there already.
+ *
+ * @param {string} root
+ * @returns {Promise<NodeJS.ProcessEnv>}
+ */
+export async function prepare(root) {
+  const { pnpm, nodeDirectory } =
+    findReady(root) ??
+    (await withLock(join(root, '.cache', 'setup.lock'), async () => findReady(root) ?? setUp(root)))
+  const path = [
+    nodeDirectory,
+    join(root, 'node_modules', '.bin'),
+    dirname(pnpm),
+    process.env['PATH'] ?? '',
+  ]
+  return {
+    ...process.env,
+    PATH: path.join(delimiter),
+    TURBO_TELEMETRY_DISABLED: '1',
+    TURBO_NO_UPDATE_NOTIFIER: '1',
+  }
+}
+
+/**
+ * @param {string} root
+ * @returns {Ready | undefined}
+ */
+function findReady(root) {
+  const pnpm = findPnpm(root)
+  const nodeDirectory = findInstalled(root)
+  return pnpm === undefined || nodeDirectory === undefined ? undefined : { pnpm, nodeDirectory }
+}
+
+/**
+ * @param {string} root
+ * @returns {Promise<Ready>}
+ */
+async function setUp(root) {
+  const pnpm = findPnpm(root) ?? (await bringPnpm(root))
+  return { pnpm, nodeDirectory: findInstalled(root) ?? (await install(root, pnpm)) }
+}

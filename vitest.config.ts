@@ -1,0 +1,33 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { defaultServerConditions } from 'vite'
+import { defineConfig } from 'vitest/config'
+import { ClosingLine } from './tools/vitest/closing-line.ts'
+
+// Packages are tested from their sources, also by the child processes that tests start.
+const sourceCondition = 'millrace-source'
+
+const folders = ['packages', 'apps']
+  .flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`))
+  .concat('benchmarks')
+  .filter((folder) => existsSync(`${folder}/test`))
+
+export default defineConfig({
+  resolve: { conditions: [sourceCondition, ...defaultServerConditions] },
+  ssr: { resolve: { conditions: [sourceCondition, ...defaultServerConditions] } },
+  test: {
+    // Real servers are started and stopped, so a test may take a while, but must not hang.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // Tests mostly wait for servers: two files at a time, even on a machine with two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    pool: 'forks',
+    execArgv: [`--conditions=${sourceCondition}`],
+    reporters: ['default', new ClosingLine()],
+    projects: folders.map((folder) => ({
+      extends: true,
+      root: folder,
+      test: { name: folder.replace(/^.*\//, ''), include: ['test/**/*.test.ts'] },
+    })),
+  },
+})
