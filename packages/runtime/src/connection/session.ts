@@ -1,0 +1,125 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import { messageOf, MillraceError } from '../errors.ts'
+import { fromRedis, troubleOf } from './redis-errors.ts'
+
+/** What a connection is for; `docs/guarantees.md` has the formula of how many there are. */
+export type Purpose = 'control' | 'data' | 'discovery' | 'durable' | 'group' | 'tail'
+
+/**
+ * One physical connection, from its opening to its end. It is never revived: whoever needs Redis
+ * again opens another one, so whatever was learnt on this one (client id, loaded scripts, position
+ * of outstanding replies) is void with it.
+ */
+export interface Session {
+  readonly purpose: Purpose
+  readonly client: Redis
+  /** The connection's id in Redis, for CLIENT UNBLOCK and CLIENT KILL. */
+  readonly clientId: number
+  readonly server: ServerIdentity
+  /** Fires when the connection has ended, whoever ended it. */
+  readonly signal: AbortSignal
+  /** Ends the connection; outstanding calls are rejected. */
+  end(reason: string): void
+}
+
+export interface ServerIdentity {
+  readonly product: 'redis' | 'valkey'
+  readonly version: string
+}
+
+/** How long a reply may take before the connection counts as half open, in milliseconds. */
+const REPLY_TIMEOUT_MS = 5_000
+
+export interface SessionOptions {
+  readonly purpose: Purpose
+  readonly node: RedisOptions
+  readonly clientName: string
+  readonly connectTimeoutMs: number
+  /** For blocking connections: how long one read may block. */
+  readonly blockMs?: number
+}
+
+/**
+ * Opens a connection and makes sure that the server is one that Millrace can work with.
+ * @throws MillraceError `UNAVAILABLE`, `AUTH_FAILED`, `PERMISSION_DENIED` or `SERVER_UNSUPPORTED`
+ */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const ended = new AbortController()
+  const client = new Redis({
+    ...options.node,
+    // The shapes of RESP2 on either protocol.
+    replyMapping: 'legacy',
+    lazyConnect: true,
+    connectionName: `${options.clientName}:${options.purpose}`,
+    connectTimeout: options.connectTimeoutMs,
+    // A half-open socket is only ever noticed by this timer, which runs while a reply is awaited.
+    socketTimeout: options.blockMs === undefined ? REPLY_TIMEOUT_MS : options.blockMs + 1_500,
+    // The client would send in-flight commands again after a reconnect, and so write twice.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    // Reconnecting is ours: a new connection is a new session.
+    retryStrategy: () => null,
+    sentinelRetryStrategy: () => null,
+    keepAlive: 10_000,
+    noDelay: true,
+    disableClientInfo: true,
+  })
+  let lastError: unknown
+  client.on('error', (error: unknown) => {
+    lastError = error
+  })
+  client.on('end', () => {
+    ended.abort(lastError ?? new Error('the connection was closed'))
+  })
+  try {
+    await client.connect()
+    const { clientId, server } = await identify(client)
+    return {
+      purpose: options.purpose,
+      client,
+      clientId,
+      server,
+      signal: ended.signal,
+      end(reason) {
+        lastError ??= new Error(reason)
+        client.disconnect()
+      },
+    }
+  } catch (error) {
+    client.disconnect()
+    // ioredis reports "Connection is closed." from connect(); the reason came as an event before it.
+    throw openingError(troubleOf(error) === 'disconnected' ? (lastError ?? error) : error)
+  }
+}
+
+function openingError(error: unknown): MillraceError {
+  const known = fromRedis(error)
+  if (known.code !== 'INTERNAL') return known
+  return new MillraceError('UNAVAILABLE', `Redis could not be reached: ${messageOf(error)}`, {
+    cause: error,
+  })
+}
+
+/** HELLO names product and true version on every server (INFO says 7.2.4 on each Valkey). */
+async function identify(client: Redis): Promise<{ clientId: number; server: ServerIdentity }> {
+  const reply = await client.call('hello')
+  const fields = new Map<string, unknown>()
+  if (Array.isArray(reply)) {
+    for (let i = 0; i + 1 < reply.length; i += 2) fields.set(String(reply[i]), reply[i + 1])
+  } else if (reply instanceof Map) {
+    for (const [name, value] of reply) fields.set(String(name), value)
+  } else if (typeof reply === 'object' && reply !== null) {
+    for (const [name, value] of Object.entries(reply)) fields.set(name, value)
+  }
+  const product = fields.get('server') === 'valkey' ? 'valkey' : 'redis'
+  const version = String(fields.get('version') ?? '0')
+  const major = Number.parseInt(version, 10)
+  if (major < (product === 'valkey' ? 8 : 7)) {
+    throw new MillraceError(
+      'SERVER_UNSUPPORTED',
+      `Millrace needs Redis 7.0 or Valkey 8 or newer; this is ${product} ${version}`,
+    )
+  }
+  return { clientId: Number(fields.get('id')), server: { product, version } }
+}

@@ -1,0 +1,165 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+
+/**
+ * Everything that Millrace tells about itself, on Node's `diagnostics_channel`. Loggers, metrics and
+ * tests subscribe; nothing is paid while nobody does. All messages are plain objects.
+ */
+
+/** A channel whose messages have a known shape. */
+export interface Fact<Message extends object> {
+  readonly name: string
+  readonly hasSubscribers: boolean
+  publish(message: Message): void
+  subscribe(listener: (message: Message) => void): () => void
+}
+
+export interface ConnectionOpened {
+  readonly purpose: string
+  readonly node: string
+  readonly server: { readonly product: string; readonly version: string }
+}
+export interface ConnectionClosed {
+  readonly purpose: string
+  readonly node: string
+  readonly reason: string
+}
+/** A batch of events is in the stream. */
+export interface Published {
+  readonly stream: string
+  readonly events: number
+  readonly bytes: number
+  /** Events whose idempotency key was known already. */
+  readonly duplicates: number
+  /** From the call of the oldest to the answer, in milliseconds. */
+  readonly durationMs: number
+}
+/** A publish failed for good. */
+export interface PublishFailed {
+  readonly stream: string
+  readonly events: number
+  readonly error: Error
+}
+/** The producer stopped its window and waits for outstanding answers before it sends again. */
+export interface PublishStalled {
+  readonly stream: string
+  readonly reason: string
+}
+/** The tail got entries from one blocking read. */
+export interface TailRead {
+  readonly tag: string
+  readonly streams: number
+  readonly events: number
+  readonly bytes: number
+}
+/** A reader or consumer left the tail because it fell behind, or came back to it. */
+export interface TailMembership {
+  readonly stream: string
+  readonly name: string
+  readonly joined: boolean
+}
+/** A loop met an error and goes on after a pause. */
+export interface LoopFailed {
+  readonly loop: string
+  readonly stream: string
+  readonly name: string
+  readonly error: Error
+}
+/** A handler is done with one delivery. */
+export interface Handled {
+  readonly stream: string
+  readonly name: string
+  readonly id: string
+  readonly attempt: number
+  readonly ok: boolean
+  /** From receipt by this process to the start of the handler, in milliseconds. */
+  readonly waitedMs: number
+  readonly durationMs: number
+  readonly error: Error | undefined
+}
+/** The position of a consumer was stored. */
+export interface Checkpointed {
+  readonly stream: string
+  readonly name: string
+  readonly position: string
+  readonly events: number
+}
+export interface LeaseChanged {
+  readonly stream: string
+  readonly name: string
+  readonly change: 'acquired' | 'lost' | 'released' | 'taken-over'
+  readonly token: string
+  readonly reason: string
+}
+/** The server refused a checkpoint, or a stream was created anew: the position was read again. */
+export interface PositionChanged {
+  readonly stream: string
+  readonly name: string
+  readonly change: 'rewound' | 'recreated' | 'group-recreated'
+  readonly from: string
+  readonly to: string
+  readonly detail: string
+}
+/** Entries of a dead member were claimed. */
+export interface Claimed {
+  readonly stream: string
+  readonly name: string
+  readonly from: string
+  readonly events: number
+  /** Entries that had left the stream before they could be claimed. */
+  readonly expired: number
+}
+
+/** All channels, by the name of the fact. */
+export interface Channels {
+  readonly connectionOpened: Fact<ConnectionOpened>
+  readonly connectionClosed: Fact<ConnectionClosed>
+  readonly published: Fact<Published>
+  readonly publishFailed: Fact<PublishFailed>
+  readonly publishStalled: Fact<PublishStalled>
+  readonly tailRead: Fact<TailRead>
+  readonly tailMembership: Fact<TailMembership>
+  readonly loopFailed: Fact<LoopFailed>
+  readonly handled: Fact<Handled>
+  readonly checkpointed: Fact<Checkpointed>
+  readonly leaseChanged: Fact<LeaseChanged>
+  readonly positionChanged: Fact<PositionChanged>
+  readonly claimed: Fact<Claimed>
+}
+
+export const channels: Channels = {
+  connectionOpened: fact<ConnectionOpened>('millrace:connection:opened'),
+  connectionClosed: fact<ConnectionClosed>('millrace:connection:closed'),
+  published: fact<Published>('millrace:producer:published'),
+  publishFailed: fact<PublishFailed>('millrace:producer:failed'),
+  publishStalled: fact<PublishStalled>('millrace:producer:stalled'),
+  tailRead: fact<TailRead>('millrace:tail:read'),
+  tailMembership: fact<TailMembership>('millrace:tail:membership'),
+  loopFailed: fact<LoopFailed>('millrace:loop:failed'),
+  handled: fact<Handled>('millrace:delivery:handled'),
+  checkpointed: fact<Checkpointed>('millrace:consumer:checkpointed'),
+  leaseChanged: fact<LeaseChanged>('millrace:lease:changed'),
+  positionChanged: fact<PositionChanged>('millrace:consumer:position'),
+  claimed: fact<Claimed>('millrace:group:claimed'),
+}
+
+function fact<Message extends object>(name: string): Fact<Message> {
+  const underlying: Channel = channel(name)
+  return {
+    name,
+    get hasSubscribers() {
+      return underlying.hasSubscribers
+    },
+    publish(message) {
+      if (underlying.hasSubscribers) underlying.publish(message)
+    },
+    subscribe(listener) {
+      const onMessage = (message: unknown): void => {
+        listener(message as Message)
+      }
+      underlying.subscribe(onMessage)
+      return () => {
+        underlying.unsubscribe(onMessage)
+      }
+    },
+  }
+}

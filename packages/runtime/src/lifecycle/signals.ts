@@ -1,0 +1,68 @@
+import { MillraceError } from '../errors.ts'
+import type { Clock } from './clock.ts'
+
+/** The one place where signals are linked and deadlines are made; everything returns its clean-up. */
+
+/** An AbortError of ours that keeps the signal's own reason. */
+export function abortedError(signal: AbortSignal, what: string): MillraceError {
+  return new MillraceError('ABORTED', `${what} was aborted`, { cause: signal.reason as unknown })
+}
+
+/** Throws `ABORTED` when the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted === true) throw abortedError(signal, what)
+}
+
+/** Calls back when the signal fires, at once when it has; the answer takes the listener off again. */
+export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (signal === undefined) return () => undefined
+  if (signal.aborted) {
+    callback()
+    return () => undefined
+  }
+  signal.addEventListener('abort', callback, { once: true })
+  return () => {
+    signal.removeEventListener('abort', callback)
+  }
+}
+
+/** Waits; ends early, without an error, when the signal fires. */
+export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = () => {
+      cancel()
+      off()
+      resolve()
+    }
+    const cancel = clock.after(ms, done)
+    const off = onAbort(signal, done)
+  })
+}
+
+/** Settles like the promise, or rejects with the error that `expired` makes once the time is up. */
+export async function withDeadline<T>(
+  clock: Clock,
+  promise: Promise<T>,
+  ms: number,
+  expired: () => Error,
+  signal?: AbortSignal,
+  what = 'The call',
+): Promise<T> {
+  const { promise: stopped, reject } = Promise.withResolvers<never>()
+  const cancel = clock.after(ms, () => {
+    reject(expired())
+  })
+  const off = onAbort(signal, () => {
+    if (signal !== undefined) reject(abortedError(signal, what))
+  })
+  try {
+    return await Promise.race([promise, stopped])
+  } finally {
+    cancel()
+    off()
+    // Whoever lost the race must not become an unhandled rejection.
+    promise.catch(() => undefined)
+    stopped.catch(() => undefined)
+  }
+}

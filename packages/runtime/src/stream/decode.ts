@@ -1,0 +1,98 @@
+import { messageOf, MillraceError } from '../errors.ts'
+import type { EventStream } from './define-stream.ts'
+import { type EntryParts, parseEntry, type RawEntry } from './entry.ts'
+import type { Decoded, Event } from './event.ts'
+import { idTimeMs } from './stream-id.ts'
+import { validate } from './validation.ts'
+
+/** Decodes stored entries of one stream definition; a promise only where the schema is asynchronous. */
+export type Decode<Data> = (entry: RawEntry, incarnation: string) => Decoded<Data> | Promise<Decoded<Data>>
+
+/**
+ * The decoder of a stream definition. It never throws: what cannot be decoded or validated is an
+ * answer of its own, for the reader's policy to decide about.
+ */
+export function decoderOf<Data>(stream: EventStream<never, Data>): Decode<Data> {
+  return ([id, fields], incarnation) => {
+    const parts = parseEntry(fields)
+    const rejected = (error: unknown): Decoded<Data> => ({
+      ok: false,
+      id,
+      error: asPayloadError(error, stream.name, id),
+      bytes: parts.bytes,
+    })
+    try {
+      if (parts.data === undefined) throw new TypeError('the entry has no data field')
+      const stored = stream.codec.decode(parts.data)
+      if (stream.schema === undefined) {
+        return accepted(stream.name, id, stored as Data, parts, incarnation)
+      }
+      const data = validate(stream.schema, stored, stream.name)
+      return data instanceof Promise
+        ? data.then((settled) => accepted(stream.name, id, settled, parts, incarnation), rejected)
+        : accepted(stream.name, id, data, parts, incarnation)
+    } catch (error) {
+      return rejected(error)
+    }
+  }
+}
+
+/** A frozen event; a class so that the cursor costs nothing until it is asked for. */
+class StoredEvent<Data> implements Event<Data> {
+  readonly id: string
+  readonly stream: string
+  readonly data: Data
+  readonly type: string | undefined
+  readonly key: string | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly timeMs: number
+  readonly #incarnation: string
+
+  constructor(stream: string, id: string, data: Data, parts: EntryParts, incarnation: string) {
+    this.id = id
+    this.stream = stream
+    this.data = data
+    this.type = parts.type
+    this.key = parts.key
+    this.headers = parts.headers
+    this.timeMs = parts.time === undefined ? idTimeMs(id) : Number(parts.time)
+    this.#incarnation = incarnation
+    Object.freeze(this)
+  }
+
+  get cursor(): string {
+    return `${this.#incarnation}.${this.id}`
+  }
+}
+
+function accepted<Data>(
+  stream: string,
+  id: string,
+  data: Data,
+  parts: EntryParts,
+  incarnation: string,
+): Decoded<Data> {
+  freezePlain(data)
+  return { ok: true, event: new StoredEvent(stream, id, data, parts, incarnation), bytes: parts.bytes }
+}
+
+/** Freezes plain objects and arrays in depth; class instances (dates, maps) are left as they are. */
+function freezePlain(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+  if (Array.isArray(value)) {
+    for (const item of value) freezePlain(item)
+  } else {
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype !== Object.prototype && prototype !== null) return
+    for (const name in value) freezePlain(value[name as keyof typeof value])
+  }
+  Object.freeze(value)
+}
+
+function asPayloadError(error: unknown, stream: string, id: string): MillraceError {
+  if (error instanceof MillraceError) return error
+  return new MillraceError('PAYLOAD_INVALID', `Event ${id} of ${stream}: ${messageOf(error)}`, {
+    cause: error,
+    stream,
+  })
+}

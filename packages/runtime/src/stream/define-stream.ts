@@ -1,0 +1,172 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { MillraceError } from '../errors.ts'
+import { optionProblems } from '../lifecycle/options.ts'
+import { type Codec, jsonCodec } from './codec.ts'
+import { assertName } from './keys.ts'
+
+/** How long and how much an event stream keeps. */
+export interface RetentionOptions {
+  /**
+   * Events older than this may be removed, in milliseconds by the server's clock.
+   * Too low: a consumer that is away for longer meets a gap. Too high: memory.
+   * @defaultValue 86_400_000 (24 hours)
+   */
+  readonly maxAgeMs?: number
+  /**
+   * The number of events above which the oldest may be removed. `Infinity` for no cap.
+   * @defaultValue Infinity
+   */
+  readonly maxLength?: number
+}
+
+/** What a single event may weigh. */
+export interface LimitOptions {
+  /**
+   * The greatest size of one encoded event (data, key, type and headers), in bytes. A larger one is
+   * refused at publish with `PAYLOAD_TOO_LARGE`.
+   * @defaultValue 1_048_576 (1 MiB)
+   */
+  readonly maxPayloadBytes?: number
+}
+
+export interface StreamOptions<Input> {
+  /**
+   * Derives the key of an event from its input: events of one key are handled in order, and in
+   * `order: 'key'` different keys are handled side by side.
+   * @defaultValue none: all events of the stream belong together
+   */
+  readonly key?: (input: Input) => string
+  /** How payloads are stored. @defaultValue {@link jsonCodec} */
+  readonly codec?: Codec
+  readonly retention?: RetentionOptions
+  readonly limits?: LimitOptions
+  /**
+   * Puts the stream into one cluster slot with all others of the same tag, so that one blocking read
+   * serves them all. Cannot be changed once the stream has data.
+   * @defaultValue the stream's own name
+   */
+  readonly colocate?: string
+  /** How many partitions the stream has. Only 1 is possible today. @defaultValue 1 */
+  readonly partitions?: number
+}
+
+export interface SchemaStreamOptions<Schema extends StandardSchemaV1>
+  extends StreamOptions<StandardSchemaV1.InferInput<Schema>> {
+  /** Any Standard Schema (zod, valibot, arktype, …); applied to the input at publish and again on read. */
+  readonly schema: Schema
+}
+
+/** An event stream's definition: a logical, ordered channel of events. Plain data, shared freely. */
+export interface EventStream<Input = unknown, Output = Input> {
+  readonly name: string
+  readonly schema: StandardSchemaV1<Input, Output> | undefined
+  readonly key: ((input: Input) => string) | undefined
+  readonly codec: Codec
+  readonly retention: { readonly maxAgeMs: number; readonly maxLength: number }
+  readonly limits: { readonly maxPayloadBytes: number }
+  readonly colocate: string | undefined
+  readonly partitions: 1
+}
+
+const defaults = Object.freeze({
+  maxAgeMs: 86_400_000,
+  maxLength: Number.POSITIVE_INFINITY,
+  maxPayloadBytes: 1_048_576,
+})
+
+/** Redis refuses bulk strings above its `proto-max-bulk-len`, 512 MiB by default. */
+const LARGEST_PAYLOAD_BYTES = 512 * 1024 * 1024
+
+/**
+ * Defines an event stream. Nothing is sent to Redis: the stream comes into being with the first
+ * publish or the first consumer.
+ * @throws MillraceError `OPTIONS_INVALID`, listing all problems
+ */
+export function defineStream<Schema extends StandardSchemaV1>(
+  name: string,
+  options: SchemaStreamOptions<Schema>,
+): EventStream<StandardSchemaV1.InferInput<Schema>, StandardSchemaV1.InferOutput<Schema>>
+export function defineStream<Payload = unknown>(
+  name: string,
+  options?: StreamOptions<Payload>,
+): EventStream<Payload, Payload>
+export function defineStream(
+  name: string,
+  options: StreamOptions<unknown> & { readonly schema?: StandardSchemaV1 } = {},
+): EventStream {
+  assertName('The name of an event stream', name)
+  const problems = optionProblems(options, {
+    schema: (v) => isStandardSchema(v) || 'must be a Standard Schema',
+    key: (v) => typeof v === 'function' || 'must be a function',
+    codec: (v) => isCodec(v) || 'must have name, binary, encode and decode',
+    retention: (v) => typeof v === 'object' || 'must be an object',
+    limits: (v) => typeof v === 'object' || 'must be an object',
+    colocate: (v) => /^[A-Za-z0-9._-]{1,128}$/.test(String(v)) || 'must be a valid name',
+    partitions: (v) => v === 1 || 'must be 1: streams with more partitions are not supported yet',
+  })
+  const retention = options.retention ?? {}
+  const limits = options.limits ?? {}
+  problems.push(
+    ...optionProblems(
+      retention,
+      {
+        maxAgeMs: (v) => atLeast(v, 1) || 'must be a number of at least 1, in milliseconds',
+        maxLength: (v) => atLeast(v, 1) || 'must be a number of at least 1',
+      },
+      'retention.',
+    ),
+    ...optionProblems(
+      limits,
+      {
+        maxPayloadBytes: (v) =>
+          (atLeast(v, 1) && (v as number) <= LARGEST_PAYLOAD_BYTES) ||
+          `must be a number of bytes from 1 to ${LARGEST_PAYLOAD_BYTES}`,
+      },
+      'limits.',
+    ),
+  )
+  if (problems.length > 0) {
+    throw new MillraceError(
+      'OPTIONS_INVALID',
+      `Event stream ${name}: ${problems.join('; ')}`,
+      { issues: problems, stream: name },
+    )
+  }
+  return Object.freeze({
+    name,
+    schema: options.schema,
+    key: options.key,
+    codec: options.codec ?? jsonCodec,
+    retention: Object.freeze({
+      maxAgeMs: retention.maxAgeMs ?? defaults.maxAgeMs,
+      maxLength: retention.maxLength ?? defaults.maxLength,
+    }),
+    limits: Object.freeze({ maxPayloadBytes: limits.maxPayloadBytes ?? defaults.maxPayloadBytes }),
+    colocate: options.colocate,
+    partitions: 1,
+  })
+}
+
+function atLeast(value: unknown, least: number): boolean {
+  return typeof value === 'number' && value >= least
+}
+
+function isStandardSchema(value: unknown): boolean {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
+  const standard: unknown = Reflect.get(value, '~standard')
+  return (
+    typeof standard === 'object' &&
+    standard !== null &&
+    typeof Reflect.get(standard, 'validate') === 'function'
+  )
+}
+
+function isCodec(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return (
+    typeof Reflect.get(value, 'encode') === 'function' &&
+    typeof Reflect.get(value, 'decode') === 'function' &&
+    typeof Reflect.get(value, 'binary') === 'boolean' &&
+    typeof Reflect.get(value, 'name') === 'string'
+  )
+}
