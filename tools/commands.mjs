@@ -24,13 +24,13 @@ export const commands = {
   build: (args) => [tool('turbo', 'run', 'build', ...args)],
   check: () => [
     { ...tool('turbo', 'boundaries'), say: 'checking the imports between packages' },
-    { ...tool('knip'), say: 'looking for unused files, exports and dependencies' },
     { ...tool('turbo', 'run', 'build'), say: 'building the packages' },
     {
       ...script('the check of the packed packages', 'tools/checks/packed-packages.mjs'),
       say: 'checking the packages as they would be published',
     },
     script('the check of the lock file', 'tools/checks/lock-file.mjs'),
+    { ...tool('knip'), say: 'looking for unused files, exports and dependencies' },
   ],
   pnpm: (args) => [tool('pnpm', ...args)],
 }

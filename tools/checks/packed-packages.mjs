@@ -2,7 +2,7 @@
 
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { collect, run } from '../child.mjs'
+import { collect } from '../child.mjs'
 
 const folders = readdirSync('packages')
   .map((name) => join('packages', name))
@@ -25,9 +25,13 @@ try {
       { file: 'publint', args: ['run', archive, '--strict'] },
       { file: 'attw', args: [archive, '--profile', 'esm-only', '--no-emoji'] },
     ]) {
-      if ((await run(file, args, { cwd: '.' })) === 0) continue
-      console.error(`${file} found faults in the packed ${name}.`)
-      process.exitCode = 1
+      const { code, output } = await collect(file, args, { cwd: '.' })
+      if (code === 0) {
+        console.log(`${name}: ${file} found nothing`)
+      } else {
+        console.error(`${output}\n${name}: ${file} found the faults above`)
+        process.exitCode = 1
+      }
     }
   }
 } finally {
