@@ -5,7 +5,14 @@
 import { ensureRedis, type RedisAvailability } from './provision/ensure.ts'
 
 try {
-  console.log(sentence(await ensureRedis({ url: process.env['REDIS_URL'], log: (line) => console.log(`redis: ${line}`) })))
+  console.log(
+    sentence(
+      await ensureRedis({
+        url: process.env['REDIS_URL'],
+        log: (line) => console.log(`redis: ${line}`),
+      }),
+    ),
+  )
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1

@@ -39,9 +39,19 @@ export async function waitFor<T>(
     signal?.throwIfAborted()
     last = await look(condition)
     if (last.value) return last.value as Exclude<T, false | null | undefined | 0 | ''>
-    await delay(everyMs, undefined, signal ? { signal } : {})
+    await pause(everyMs, signal)
   } while (performance.now() < deadline)
   throw new Error(`waited ${timeoutMs} ms for ${describe}; ${account(last)}`, { cause: last.error })
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await delay(ms, undefined, signal ? { signal } : {})
+  } catch (error) {
+    // The timer's own error says only that something was aborted; the reason says what.
+    signal?.throwIfAborted()
+    throw error
+  }
 }
 
 interface Look<T> {
@@ -58,13 +68,16 @@ async function look<T>(condition: () => T | Promise<T>): Promise<Look<T>> {
 }
 
 function account(last: Look<unknown>): string {
-  if ('error' in last) return `the last look failed: ${last.error instanceof Error ? last.error.message : String(last.error)}`
+  if ('error' in last)
+    return `the last look failed: ${last.error instanceof Error ? last.error.message : String(last.error)}`
   return `the last answer was ${printable(last.value)}`
 }
 
 function printable(value: unknown): string {
   try {
-    const text = JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}n` : part))
+    const text = JSON.stringify(value, (_key, part: unknown) =>
+      typeof part === 'bigint' ? `${part}n` : part,
+    )
     return text === undefined ? String(value) : text.slice(0, 500)
   } catch {
     return String(value)

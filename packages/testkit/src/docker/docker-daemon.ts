@@ -12,7 +12,10 @@ const ANSWER_WITHIN_MS = 250
 
 /** Tells within 300 ms whether a Docker daemon answers. Never throws: anything but an answer is a no. */
 export async function dockerAnswers(options: DockerAnswersOptions = {}): Promise<boolean> {
-  const targets = options.host === undefined ? usualSockets().map((socketPath) => ({ socketPath })) : [target(options.host)]
+  const targets =
+    options.host === undefined
+      ? usualSockets().map((socketPath) => ({ socketPath }))
+      : [target(options.host)]
   const answers = await Promise.all(targets.map(ping))
   return answers.includes(true)
 }
@@ -37,10 +40,13 @@ function target(host: string): Target | undefined {
 function ping(to: Target | undefined): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   if (!to) return Promise.resolve(false)
-  const call = request({ ...to, path: '/_ping', signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }, (response) => {
-    response.resume()
-    resolve(response.statusCode === 200)
-  })
+  const call = request(
+    { ...to, path: '/_ping', signal: AbortSignal.timeout(ANSWER_WITHIN_MS) },
+    (response) => {
+      response.resume()
+      resolve(response.statusCode === 200)
+    },
+  )
   call.on('error', () => resolve(false))
   call.end()
   return promise

@@ -27,7 +27,11 @@ export interface RedisContainer extends AsyncDisposable {
 }
 
 const SERVER_PORT = 6379
-const DEFAULTS = Object.freeze({ image: 'redis:8', product: 'redis', args: [] } as const satisfies StartRedisContainerOptions)
+const DEFAULTS = Object.freeze({
+  image: 'redis:8',
+  product: 'redis',
+  args: [],
+} as const satisfies StartRedisContainerOptions)
 
 /**
  * Starts a server in a container, through testcontainers.
@@ -37,13 +41,24 @@ const DEFAULTS = Object.freeze({ image: 'redis:8', product: 'redis', args: [] } 
  * HTTP 500: set `TESTCONTAINERS_RYUK_DISABLED=true` in the environment there, and know that a process
  * killed by SIGKILL then leaves its containers.
  */
-export async function startRedisContainer(options: StartRedisContainerOptions = {}): Promise<RedisContainer> {
+export async function startRedisContainer(
+  options: StartRedisContainerOptions = {},
+): Promise<RedisContainer> {
   const { image, product, args } = { ...DEFAULTS, ...options }
   // Loaded here, because it takes longer than starting ten servers and most runs need no container.
   const { GenericContainer, Wait } = await import('testcontainers')
   const container = await new GenericContainer(image)
     // Protected mode refuses the published port's traffic; official images patch it off, others do not.
-    .withCommand([`${product}-server`, '--protected-mode', 'no', '--save', '', '--appendonly', 'no', ...args])
+    .withCommand([
+      `${product}-server`,
+      '--protected-mode',
+      'no',
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      ...args,
+    ])
     .withExposedPorts(SERVER_PORT)
     // The default wait runs a shell in the image, which slim images do not have.
     .withWaitStrategy(Wait.forLogMessage(/Ready to accept connections/))

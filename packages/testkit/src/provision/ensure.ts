@@ -33,7 +33,9 @@ export async function ensureRedis(options: EnsureRedisOptions = {}): Promise<Red
   if (await dockerAnswers()) return { source: 'container' }
   signal?.throwIfAborted()
   if (await canInstallPackages()) {
-    log('no redis-server on PATH and no Docker daemon: installing redis-server from the system\'s packages')
+    log(
+      "no redis-server on PATH and no Docker daemon: installing redis-server from the system's packages",
+    )
     await installPackages(['redis-server'], { log, signal })
     const installed = await redisBinary()
     if (installed) return { source: 'binary', binary: installed }

@@ -13,16 +13,22 @@ export interface InstallOptions {
  * a package installed for its program must not bring up a server of its own.
  */
 const POLICY_FILE = '/usr/sbin/policy-rc.d'
-const REFUSE_SERVICES = '#!/bin/sh\n# Put here while a package is being installed for its programs only; removed right after.\nexit 101\n'
+const REFUSE_SERVICES =
+  '#!/bin/sh\n# Put here while a package is being installed for its programs only; removed right after.\nexit 101\n'
 const TELLING = /^(?:Get:|Fetched|Unpacking|Setting up)/
 
 /** Whether the system's package manager can be used without a question: apt, and we are root. */
 export async function canInstallPackages(): Promise<boolean> {
-  return process.getuid?.() === 0 && (await run('apt-get', ['--version'], () => {}, undefined)) === 0
+  return (
+    process.getuid?.() === 0 && (await run('apt-get', ['--version'], () => {}, undefined)) === 0
+  )
 }
 
 /** Installs Debian or Ubuntu packages without questions and without starting services. */
-export async function installPackages(names: readonly string[], options: InstallOptions): Promise<void> {
+export async function installPackages(
+  names: readonly string[],
+  options: InstallOptions,
+): Promise<void> {
   const { log, signal } = options
   const tell = (line: string): void => {
     if (TELLING.test(line)) log(`  ${line}`)
@@ -38,15 +44,27 @@ export async function installPackages(names: readonly string[], options: Install
   }
 }
 
-async function mustRun(args: readonly string[], tell: (line: string) => void, signal: AbortSignal | undefined): Promise<void> {
+async function mustRun(
+  args: readonly string[],
+  tell: (line: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const last: string[] = []
-  const code = await run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], (line) => {
-    tell(line)
-    last.push(line)
-    if (last.length > 10) last.shift()
-  }, signal)
+  const code = await run(
+    'apt-get',
+    ['-o', 'DPkg::Lock::Timeout=300', ...args],
+    (line) => {
+      tell(line)
+      last.push(line)
+      if (last.length > 10) last.shift()
+    },
+    signal,
+  )
   signal?.throwIfAborted()
-  if (code !== 0) throw new Error(`apt-get ${args.join(' ')} failed (exit code ${code ?? 'unknown'}):\n${last.join('\n')}`)
+  if (code !== 0)
+    throw new Error(
+      `apt-get ${args.join(' ')} failed (exit code ${code ?? 'unknown'}):\n${last.join('\n')}`,
+    )
 }
 
 /** Answers whether the file is ours to remove; one that is there already is the owner's choice and stays. */
@@ -66,12 +84,12 @@ function run(
   signal: AbortSignal | undefined,
 ): Promise<number | null> {
   const { promise, resolve } = Promise.withResolvers<number | null>()
-  const child = spawn(command, args, {
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+  const child = spawn('env', ['DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1', command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(signal ? { signal } : {}),
   })
-  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', see)
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', see)
   child.once('error', () => resolve(null))
   child.once('close', (code) => resolve(code))
   return promise

@@ -72,14 +72,16 @@ async function serverVersion(url: string): Promise<string> {
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
   })
-  let reason: unknown
-  redis.on('error', (error: unknown) => (reason = error))
+  // A failed connection rejects with "Connection is closed" only; the event before it says why.
+  const reasons: Error[] = []
+  redis.on('error', (error: Error) => reasons.push(error))
   try {
     await redis.connect()
     return versionIn(await redis.info('server'))
   } catch (error) {
-    const cause = reason ?? error
-    throw new Error(`the Redis at ${withoutPassword(url)} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    const told = reasons[0] ?? (error instanceof Error ? error : new Error(String(error)))
+    const message = `the Redis at ${withoutPassword(url)} does not answer: ${told.message || told.name}`
+    throw new Error(message, { cause: error })
   } finally {
     redis.disconnect()
   }
@@ -88,7 +90,9 @@ async function serverVersion(url: string): Promise<string> {
 function versionIn(info: string): string {
   // Valkey also reports the Redis version that it stands in for; its own comes first.
   const valkey = /^valkey_version:(\S+)/m.exec(info)?.[1]
-  return valkey ? `Valkey ${valkey}` : `Redis ${/^redis_version:(\S+)/m.exec(info)?.[1] ?? 'of unknown version'}`
+  return valkey
+    ? `Valkey ${valkey}`
+    : `Redis ${/^redis_version:(\S+)/m.exec(info)?.[1] ?? 'of unknown version'}`
 }
 
 function withoutPassword(url: string): string {

@@ -24,7 +24,8 @@ export async function freePort(options: { readonly clusterBus?: boolean } = {}):
   const highest = options.clusterBus ? HIGHEST_PORT - CLUSTER_BUS_OFFSET : HIGHEST_PORT
   for (let draw = 0; draw < DRAWS; draw += 1) {
     const port = randomInt(LOWEST_PORT, highest)
-    if ((await isFree(port)) && (!options.clusterBus || (await isFree(port + CLUSTER_BUS_OFFSET)))) return port
+    if ((await isFree(port)) && (!options.clusterBus || (await isFree(port + CLUSTER_BUS_OFFSET))))
+      return port
   }
   throw new Error(`no free port between ${LOWEST_PORT} and ${highest} in ${DRAWS} draws`)
 }

@@ -95,25 +95,47 @@ function goAhead(child: ChildProcess): void {
   pipe.end('go\n')
 }
 
-async function readyLine(child: ChildProcess, plan: LaunchPlan, output: string[], exited: Promise<void>): Promise<void> {
+async function readyLine(
+  child: ChildProcess,
+  plan: LaunchPlan,
+  output: string[],
+  exited: Promise<void>,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const timer = setTimeout(() => {
-    reject(new LaunchError(`${plan.command} was not ready within ${plan.readyTimeoutMs} ms`, output.join('\n')))
+    reject(
+      new LaunchError(
+        `${plan.command} was not ready within ${plan.readyTimeoutMs} ms`,
+        output.join('\n'),
+      ),
+    )
   }, plan.readyTimeoutMs)
-  child.once('error', (error) => reject(new LaunchError(`${plan.command} could not be started: ${error.message}`, '')))
+  child.once('error', (error) =>
+    reject(new LaunchError(`${plan.command} could not be started: ${error.message}`, '')),
+  )
   const drained: Promise<void>[] = []
   for (const stream of [child.stdout, child.stderr]) {
     // Read to the end of the process's life: a full pipe would block the server in the middle of a log line.
-    if (stream) drained.push(eachLine(stream, (line) => {
-      output.push(line)
-      if (output.length > KEPT_LINES) output.shift()
-      if (plan.ready.test(line)) resolve()
-    }))
+    if (stream)
+      drained.push(
+        eachLine(stream, (line) => {
+          output.push(line)
+          if (output.length > KEPT_LINES) output.shift()
+          if (plan.ready.test(line)) resolve()
+        }),
+      )
   }
   // The last words may arrive after the exit is known.
-  void exited.then(() => Promise.all(drained)).then(() => {
-    reject(new LaunchError(`${plan.command} ended before it was ready (${ending(child)})`, output.join('\n')))
-  })
+  void exited
+    .then(() => Promise.all(drained))
+    .then(() => {
+      reject(
+        new LaunchError(
+          `${plan.command} ended before it was ready (${ending(child)})`,
+          output.join('\n'),
+        ),
+      )
+    })
   try {
     await promise
   } finally {
@@ -122,9 +144,12 @@ async function readyLine(child: ChildProcess, plan: LaunchPlan, output: string[]
 }
 
 async function eachLine(stream: Readable, see: (line: string) => void): Promise<void> {
-  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) see(line)
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }))
+    see(line)
 }
 
 function ending(child: ChildProcess): string {
-  return child.signalCode ? `signal ${child.signalCode}` : `exit code ${child.exitCode ?? 'unknown'}`
+  return child.signalCode
+    ? `signal ${child.signalCode}`
+    : `exit code ${child.exitCode ?? 'unknown'}`
 }

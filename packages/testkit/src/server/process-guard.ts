@@ -49,11 +49,16 @@ function tell(line: string): Promise<void> {
 function startedGuard(): ChildProcess {
   if (guard && guard.exitCode === null && guard.signalCode === null) return guard
   // Its own process group, so that a Ctrl-C in the terminal does not end it before its work is there.
-  guard = spawn('sh', ['-c', GUARD_SCRIPT], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  guard = spawn('sh', ['-c', GUARD_SCRIPT], {
+    cwd: '/',
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   // A failure to start or to write surfaces in the promise of the write.
   guard.on('error', () => {})
   guard.stdin?.on('error', () => {})
   guard.unref()
-  if (guard.stdin && 'unref' in guard.stdin && typeof guard.stdin.unref === 'function') guard.stdin.unref()
+  if (guard.stdin && 'unref' in guard.stdin && typeof guard.stdin.unref === 'function')
+    guard.stdin.unref()
   return guard
 }

@@ -53,8 +53,16 @@ const READY = /Ready to accept connections/
 const READY_TIMEOUT_MS = 20_000
 const STOP_TIMEOUT_MS = 5_000
 const PORT_DRAWS = 20
-const PORT_IS_TAKEN = /Address already in use|Failed listening on port|Could not create server TCP listening socket/i
-const ENDING_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGABRT', 'SIGSEGV'])
+const PORT_IS_TAKEN =
+  /Address already in use|Failed listening on port|Could not create server TCP listening socket/i
+const ENDING_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set([
+  'SIGKILL',
+  'SIGTERM',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGABRT',
+  'SIGSEGV',
+])
 
 /** Starts a private server on 127.0.0.1, usually in 10 to 20 ms. */
 export async function startRedis(options: StartRedisOptions = {}): Promise<RedisServer> {
@@ -85,7 +93,8 @@ export async function temporaryFolder(): Promise<string> {
 
 async function binaryOnPath(): Promise<ServerBinary> {
   const binary = await redisBinary()
-  if (!binary) throw new Error('neither redis-server nor valkey-server is on PATH: install one of them')
+  if (!binary)
+    throw new Error('neither redis-server nor valkey-server is on PATH: install one of them')
   return binary
 }
 
@@ -161,12 +170,28 @@ class PrivateServer implements RedisServer {
   }
 }
 
-function serverArguments(binary: ServerBinary, port: number, dir: string, options: StartRedisOptions): readonly string[] {
-  const guardedCommands = binary.product === 'valkey' || versionAtLeast(binary.version, '7.0')
+function serverArguments(
+  binary: ServerBinary,
+  port: number,
+  dir: string,
+  options: StartRedisOptions,
+): readonly string[] {
+  const address = ['--port', String(port), '--bind', LOOPBACK]
+  const data = ['--dir', dir, '--save', '', '--appendonly', options.persistence ? 'yes' : 'no']
+  const sync = ['--appendfsync', 'no']
+  const refusedByDefault = [
+    '--enable-debug-command',
+    'local',
+    '--enable-protected-configs',
+    'local',
+  ]
+  // Older servers allow these without being asked, and do not know the options.
+  const guarded = binary.product === 'valkey' || versionAtLeast(binary.version, '7.0')
   return [
-    ...['--port', String(port), '--bind', LOOPBACK, '--dir', dir, '--save', ''],
-    ...(options.persistence ? ['--appendonly', 'yes', '--appendfsync', 'no'] : ['--appendonly', 'no']),
-    ...(guardedCommands ? ['--enable-debug-command', 'local', '--enable-protected-configs', 'local'] : []),
+    ...address,
+    ...data,
+    ...sync,
+    ...(guarded ? refusedByDefault : []),
     ...(options.args ?? []),
   ]
 }

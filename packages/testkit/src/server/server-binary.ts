@@ -26,8 +26,12 @@ export interface RedisBinaryOptions {
  * Finds `redis-server` or `valkey-server` on PATH, and answers `undefined` where there is none that fits.
  * Nothing is remembered between calls, so that a server installed meanwhile is found.
  */
-export async function redisBinary(options: RedisBinaryOptions = {}): Promise<ServerBinary | undefined> {
-  const products: readonly ServerProduct[] = options.product ? [options.product] : ['redis', 'valkey']
+export async function redisBinary(
+  options: RedisBinaryOptions = {},
+): Promise<ServerBinary | undefined> {
+  const products: readonly ServerProduct[] = options.product
+    ? [options.product]
+    : ['redis', 'valkey']
   for (const product of products) {
     const binary = await inspectBinary(product, `${product}-server`)
     if (binary && versionMatches(binary.version, options.version)) return binary
@@ -42,7 +46,10 @@ export async function inspectBinary(
   args: readonly string[] = [],
 ): Promise<ServerBinary | undefined> {
   const banner = await firstLine(command, [...args, '--version'])
-  const version = banner === undefined ? undefined : /^(?:Redis|Valkey) server v=(\d+(?:\.\d+)*)/.exec(banner)?.[1]
+  const version =
+    banner === undefined
+      ? undefined
+      : /^(?:Redis|Valkey) server v=(\d+(?:\.\d+)*)/.exec(banner)?.[1]
   return version === undefined ? undefined : { product, version, command, args }
 }
 
