@@ -4,7 +4,7 @@ import { defaultServerConditions } from 'vite'
 import { defineConfig } from 'vitest/config'
 import { ClosingLine } from './tools/vitest/closing-line.ts'
 
-// Packages are tested from their sources, also by the child processes that tests start.
+// Packages are tested from their sources; vitest hands the condition on to its worker processes too.
 const sourceCondition = 'millrace-source'
 
 const folders = ['packages', 'apps']
@@ -22,7 +22,6 @@ export default defineConfig({
     // Tests mostly wait for servers: two files at a time, even on a machine with two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     pool: 'forks',
-    execArgv: [`--conditions=${sourceCondition}`],
     reporters: ['default', new ClosingLine()],
     projects: folders.map((folder) => ({
       extends: true,

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { run } from '../child.mjs'
-import { Refusal, saying } from '../voice.mjs'
+import { Refusal, say } from '../voice.mjs'
 
 const oldestNode = 24
 
@@ -26,9 +26,9 @@ export function findInstalled(root) {
  * @returns {Promise<string>} the folder of the Node to use
  */
 export async function install(root, pnpm) {
-  const code = await saying('installing dependencies', () =>
-    run(pnpm, ['install', '--frozen-lockfile'], { cwd: root }),
-  )
+  say('installing dependencies')
+  const code = await run(pnpm, ['install', '--frozen-lockfile'], { cwd: root })
+  if (code >= 128) throw new Refusal('the installation was interrupted.')
   if (code !== 0) {
     throw new Refusal(
       'pnpm could not install the dependencies; if you changed a package.json, run "npm run pnpm install" to bring pnpm-lock.yaml up to date.',
