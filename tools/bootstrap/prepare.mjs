@@ -2,6 +2,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { findInstalled, install } from './dependencies.mjs'
 import { withLock } from './lock.mjs'
 import { bringPnpm, findPnpm } from './pnpm.mjs'
+import { Refusal } from '../voice.mjs'
 
 /** @typedef {{ pnpm: string, nodeDirectory: string }} Ready */
 
@@ -13,6 +14,9 @@ import { bringPnpm, findPnpm } from './pnpm.mjs'
  * @returns {Promise<NodeJS.ProcessEnv>}
  */
 export async function prepare(root) {
+  if (process.platform === 'win32') {
+    throw new Refusal('Redis does not run on Windows itself; clone and run this inside WSL.')
+  }
   const { pnpm, nodeDirectory } =
     findReady(root) ??
     (await withLock(join(root, '.cache', 'setup.lock'), async () => findReady(root) ?? setUp(root)))
