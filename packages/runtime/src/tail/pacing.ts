@@ -1,0 +1,43 @@
+/**
+ * When the tail should read again, decided from how fast events come. While they are rarer than the
+ * latency budget each is fetched at once. When they come so often that every read would carry one or
+ * two, the tail waits within the budget, so that one read (and one wake-up of this process) carries
+ * some sixteen: that is most of the CPU of many small processes.
+ */
+export interface Pace {
+  /** Events per millisecond, smoothed. */
+  readonly rate: number
+  /** When the last read came back with events, by the monotonic clock. */
+  readonly lastReadMs: number
+}
+
+/** What one read should carry before waiting stops paying. */
+const WORTHWHILE_EVENTS = 16
+/** How much the newest reading counts. */
+const WEIGHT = 0.2
+/** Above so many streams the read itself is costly (every key is listed and blocked on each time). */
+const MANY_STREAMS = 128
+const MANY_STREAMS_WAIT_MS = 10
+
+export function initialPace(nowMs: number): Pace {
+  return { rate: 0, lastReadMs: nowMs }
+}
+
+/** Takes in a read that brought `events` events. */
+export function paceAfterRead(pace: Pace, events: number, nowMs: number): Pace {
+  const elapsedMs = Math.max(nowMs - pace.lastReadMs, 0.5)
+  const current = events / elapsedMs
+  // After a silence the old rate says nothing; the new reading counts in full.
+  const weight = elapsedMs > 1_000 ? 1 : WEIGHT
+  return { rate: pace.rate + weight * (current - pace.rate), lastReadMs: nowMs }
+}
+
+/** How long to wait before the next read, in milliseconds. */
+export function waitBeforeRead(pace: Pace, budgetMs: number, streams: number): number {
+  const leastMs = streams > MANY_STREAMS && pace.rate > 0 ? MANY_STREAMS_WAIT_MS : 0
+  const expectedInBudget = pace.rate * budgetMs
+  if (expectedInBudget <= 1) return leastMs
+  const waitMs = Math.min(budgetMs, WORTHWHILE_EVENTS / pace.rate)
+  // Timers have a resolution of a millisecond; below that reads fill up by themselves.
+  return Math.max(leastMs, waitMs < 1 ? 0 : waitMs)
+}

@@ -1,0 +1,199 @@
+import type { Decode } from '../stream/decode.ts'
+import type { Decoded } from '../stream/event.ts'
+import { compareIds } from '../stream/stream-id.ts'
+import { idOf } from './batch.ts'
+import type { StreamFeed } from './stream-feed.ts'
+
+/** What a reader or consumer does with what it is fed. */
+export interface Subscriber<Data> {
+  /** For diagnostics. */
+  readonly name: string
+  readonly decode: Decode<Data>
+  readonly latencyBudgetMs: number
+  /** How many events may be outstanding (handed over and not yet released). */
+  readonly creditEvents: number
+  /** How many bytes may be outstanding. */
+  readonly creditBytes: number
+  /** Takes events in id order. Never called while suspended or closed. */
+  receive(batch: readonly Decoded<Data>[]): void
+  /**
+   * Reading was interrupted: the connection was lost, or the stream does not look as it did. Nothing
+   * more is handed over until `resume`, and what was handed over and not started must be dropped.
+   */
+  interrupted(reason: string): void
+  /** All events that were in the stream have been handed over, at least for now. */
+  caughtUp?(): void
+}
+
+/**
+ * Where the subscription stands:
+ * - `suspended`: not reading; waits for `resume(from)`.
+ * - `paging`: catching up with pages of its own (a page may be outstanding, or it waits for credit).
+ * - `joined`: fed by the tail.
+ * - `closed`: for good.
+ */
+export type SubscriptionState = 'closed' | 'joined' | 'paging' | 'suspended'
+
+/** One reader or consumer of one stream: position, credit, and whether the tail or pages feed it. */
+export class Subscription {
+  readonly subscriber: Subscriber<unknown>
+  readonly #feed: StreamFeed
+  #state: SubscriptionState = 'suspended'
+  #position = '0-0'
+  #run = 0
+  #outstandingEvents = 0
+  #outstandingBytes = 0
+  #pagedBytes = 0
+  #requested = false
+  #averageBytes: number | undefined
+
+  constructor(feed: StreamFeed, subscriber: Subscriber<unknown>) {
+    this.#feed = feed
+    this.subscriber = subscriber
+  }
+
+  get state(): SubscriptionState {
+    return this.#state
+  }
+
+  /** The greatest id handed over, or the one that reading began after. */
+  get position(): string {
+    return this.#position
+  }
+
+  /** The average size of the events of the last page, in bytes. */
+  get averageBytes(): number | undefined {
+    return this.#averageBytes
+  }
+
+  /** Begins to read after `from`. Everything handed over before has been dropped by the caller. */
+  resume(from: string): void {
+    if (this.#state === 'closed') return
+    this.#suspend()
+    this.#outstandingEvents = 0
+    this.#outstandingBytes = 0
+    this.#position = from
+    this.#state = 'paging'
+    this.#pump()
+  }
+
+  /** Gives credit back for events that were handled or dropped since the last `resume`. */
+  release(events: number, bytes: number): void {
+    this.#outstandingEvents = Math.max(0, this.#outstandingEvents - events)
+    this.#outstandingBytes = Math.max(0, this.#outstandingBytes - bytes)
+    if (this.#pagedBytes > 0) {
+      const freed = Math.min(this.#pagedBytes, bytes)
+      this.#pagedBytes -= freed
+      this.#feed.readAhead.release(freed)
+    }
+    if (this.#state === 'paging' && !this.#requested) this.#pump()
+  }
+
+  /** Stops being fed, keeping the subscription for a later `resume`. */
+  suspend(): void {
+    if (this.#state !== 'closed') this.#suspend()
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#suspend()
+    this.#state = 'closed'
+    this.#feed.remove(this)
+  }
+
+  /** From the tail: entries that may begin at or before our position. */
+  feed(batch: readonly Decoded<unknown>[]): void {
+    if (this.#state !== 'joined') return
+    const first = batch[0]
+    if (first === undefined) return
+    const fresh =
+      compareIds(idOf(first), this.#position) > 0
+        ? batch
+        : batch.filter((decoded) => compareIds(idOf(decoded), this.#position) > 0)
+    this.#hand(fresh)
+    if (this.#state === 'joined' && !this.#hasCredit(1)) this.leaveTail()
+  }
+
+  /** From the tail or a page: reading cannot go on as it was. */
+  interrupt(reason: string): void {
+    if (this.#state === 'closed' || this.#state === 'suspended') return
+    this.#suspend()
+    this.subscriber.interrupted(reason)
+  }
+
+  /** The tail goes on without this one, which pages until it has caught up. */
+  leaveTail(): void {
+    if (this.#state !== 'joined') return
+    this.#state = 'paging'
+    this.#feed.left(this)
+    this.#pump()
+  }
+
+  readonly #pump = (): void => {
+    if (this.#state !== 'paging' || this.#requested || !this.#hasCredit(0.5)) return
+    if (!this.#feed.readAhead.admits(this.#pump)) return
+    this.#requested = true
+    const run = this.#run
+    void this.#feed.page(this).then(
+      (page) => {
+        if (run !== this.#run) return
+        this.#requested = false
+        this.#takePage(page.batch, page.complete)
+      },
+      (error: unknown) => {
+        if (run !== this.#run) return
+        this.#requested = false
+        this.interrupt(error instanceof Error ? error.message : String(error))
+      },
+    )
+  }
+
+  #takePage(batch: readonly Decoded<unknown>[], complete: boolean): void {
+    if (batch.length > 0) {
+      let bytes = 0
+      for (const { bytes: one } of batch) bytes += one
+      this.#averageBytes = bytes / batch.length
+      this.#pagedBytes += bytes
+      this.#feed.readAhead.hold(bytes)
+      this.#hand(batch)
+    }
+    // Handing over may have suspended or closed us.
+    if (this.#state !== 'paging') return
+    if (complete) {
+      this.subscriber.caughtUp?.()
+      if (this.#state === 'paging' && this.#hasCredit(1) && this.#feed.join(this)) {
+        this.#state = 'joined'
+        return
+      }
+    }
+    this.#pump()
+  }
+
+  #hand(batch: readonly Decoded<unknown>[]): void {
+    const last = batch.at(-1)
+    if (last === undefined) return
+    let bytes = 0
+    for (const decoded of batch) bytes += decoded.bytes
+    this.#position = idOf(last)
+    this.#outstandingEvents += batch.length
+    this.#outstandingBytes += bytes
+    this.subscriber.receive(batch)
+  }
+
+  #hasCredit(share: number): boolean {
+    return (
+      this.#outstandingEvents < this.subscriber.creditEvents * share + (share < 1 ? 1 : 0) &&
+      this.#outstandingBytes < this.subscriber.creditBytes * share + (share < 1 ? 1 : 0)
+    )
+  }
+
+  #suspend(): void {
+    if (this.#state === 'joined') this.#feed.left(this)
+    this.#feed.readAhead.forget(this.#pump)
+    if (this.#pagedBytes > 0) this.#feed.readAhead.release(this.#pagedBytes)
+    this.#pagedBytes = 0
+    this.#requested = false
+    this.#run++
+    this.#state = 'suspended'
+  }
+}

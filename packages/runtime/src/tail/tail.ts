@@ -1,0 +1,200 @@
+import type { OwnLink } from '../connection/connections.ts'
+import { troubleOf } from '../connection/redis-errors.ts'
+import type { Session } from '../connection/session.ts'
+import type { Core } from '../core.ts'
+import { channels } from '../diagnostics.ts'
+import { messageOf } from '../errors.ts'
+import { pause } from '../lifecycle/signals.ts'
+import type { RawEntry } from '../stream/entry.ts'
+import { toEntries } from './batch.ts'
+import { checkStreams } from './check-streams-script.ts'
+import { initialPace, type Pace, paceAfterRead, waitBeforeRead } from './pacing.ts'
+import { tailCount } from './read-size.ts'
+import type { StreamFeed, TailDoor } from './stream-feed.ts'
+
+/** BLOCK where the user may not send CLIENT UNBLOCK: a stream that is added waits at most this long. */
+const BLOCK_WITHOUT_UNBLOCK_MS = 250
+/** How often CLIENT UNBLOCK is repeated while the read is unsettled: one in hundreds goes missing. */
+const UNBLOCK_AGAIN_MS = 20
+const GREATEST_BACKOFF_MS = 1_000
+
+/**
+ * The one blocking read of this process over all streams of one tag. It carries whoever has caught
+ * up; streams come to it and leave it one by one, and all leave it when its connection ends.
+ */
+export class Tail implements TailDoor {
+  readonly #core: Core
+  readonly #tag: string
+  readonly #link: OwnLink
+  readonly #streams = new Set<StreamFeed>()
+  readonly #closing = new AbortController()
+  readonly #loop: Promise<void>
+  #wake: (() => void) | undefined
+  #reading: Session | undefined
+  #unblocking = false
+  #mayUnblock = true
+  #pace: Pace
+  #lastCheckMs = 0
+
+  constructor(core: Core, tag: string) {
+    this.#core = core
+    this.#tag = tag
+    this.#pace = initialPace(core.clock.monotonicMs())
+    this.#link = core.connections.own('tail', tag, core.options.blockMs)
+    this.#loop = this.#run()
+  }
+
+  enter(feed: StreamFeed): void {
+    this.#streams.add(feed)
+    this.#wake?.()
+    if (this.#reading !== undefined) void this.#unblock(this.#reading)
+  }
+
+  leave(feed: StreamFeed): void {
+    // An outstanding read may still bring entries of it; nobody is joined to take them.
+    this.#streams.delete(feed)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#wake?.()
+    this.#link.close()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    let backoffMs = 0
+    while (!signal.aborted) {
+      if (this.#streams.size === 0) {
+        await this.#woken()
+        continue
+      }
+      let session: Session | undefined
+      try {
+        session = await this.#link.session({ signal })
+        await this.#readOn(session)
+        backoffMs = 0
+      } catch (error) {
+        if (signal.aborted) break
+        if (session !== undefined) {
+          await this.#core.connections.noteTrouble(session, error)
+          session.end(messageOf(error))
+        }
+        channels.loopFailed.publish({
+          loop: 'tail',
+          stream: [...this.#streams].map((feed) => feed.name).join(','),
+          name: this.#tag,
+          error: error instanceof Error ? error : new Error(String(error)),
+        })
+        this.#interruptAll(messageOf(error))
+        backoffMs = Math.min(Math.max(backoffMs * 2, 20), GREATEST_BACKOFF_MS)
+        await pause(this.#core.clock, backoffMs, signal)
+      }
+    }
+  }
+
+  /** Reads on one connection until there is nothing to read or the connection fails. */
+  async #readOn(session: Session): Promise<void> {
+    while (!this.#closing.signal.aborted && this.#streams.size > 0) {
+      const { clock, options } = this.#core
+      const waitMs = waitBeforeRead(this.#pace, this.#latencyBudgetMs(), this.#streams.size)
+      if (waitMs > 0) await pause(clock, waitMs, this.#closing.signal)
+      const feeds = [...this.#streams]
+      if (feeds.length === 0) return
+      const count = tailCount(options.readAheadBytes, feeds.length, largestOf(feeds))
+      const blockMs = this.#mayUnblock ? options.blockMs : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
+      const reply = await this.#read(session, feeds, count, blockMs)
+      const events = await this.#dispatch(feeds, reply, count)
+      const nowMs = clock.monotonicMs()
+      if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs)
+      if (events === 0 || nowMs - this.#lastCheckMs > options.blockMs) await this.#check(nowMs)
+    }
+  }
+
+  async #read(session: Session, feeds: readonly StreamFeed[], count: number, blockMs: number): Promise<unknown> {
+    const args: (string | number)[] = ['COUNT', count, 'BLOCK', blockMs, 'STREAMS']
+    for (const feed of feeds) args.push(feed.keys.stream)
+    for (const feed of feeds) args.push(feed.cursor)
+    this.#reading = session
+    try {
+      return feeds.some((feed) => feed.binary)
+        ? await session.client.callBuffer('xread', ...args)
+        : await session.client.call('xread', ...args)
+    } finally {
+      this.#reading = undefined
+    }
+  }
+
+  async #dispatch(feeds: readonly StreamFeed[], reply: unknown, count: number): Promise<number> {
+    if (!Array.isArray(reply)) return 0
+    const byKey = new Map(feeds.map((feed) => [feed.keys.stream, feed]))
+    let events = 0
+    for (const [key, rawEntries] of reply as [string | Buffer, unknown][]) {
+      const feed = byKey.get(String(key))
+      const entries: RawEntry[] = toEntries(rawEntries)
+      events += entries.length
+      // A stream that left meanwhile may have come back with another cursor.
+      if (feed === undefined || !this.#streams.has(feed)) continue
+      const dispatched = feed.dispatch(entries, entries.length >= count)
+      if (dispatched !== undefined) await dispatched
+    }
+    if (channels.tailRead.hasSubscribers) {
+      channels.tailRead.publish({ tag: this.#tag, streams: feeds.length, events, bytes: 0 })
+    }
+    return events
+  }
+
+  /** XREAD says nothing when a stream is deleted or created anew, so the figures are looked at. */
+  async #check(nowMs: number): Promise<void> {
+    this.#lastCheckMs = nowMs
+    const feeds = [...this.#streams]
+    const changed = await checkStreams(this.#core.connections, this.#tag, feeds, this.#closing.signal)
+    for (const [feed, reason] of changed) if (this.#streams.has(feed)) feed.interrupt(reason)
+  }
+
+  #latencyBudgetMs(): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const feed of this.#streams) least = Math.min(least, feed.latencyBudgetMs)
+    return least
+  }
+
+  #interruptAll(reason: string): void {
+    for (const feed of [...this.#streams]) feed.interrupt(reason)
+  }
+
+  /** Ends the outstanding read so that the next one lists the streams that came meanwhile. */
+  async #unblock(session: Session): Promise<void> {
+    if (this.#unblocking || !this.#mayUnblock) return
+    this.#unblocking = true
+    try {
+      // Only while this very read is outstanding, with the id learnt on this very connection.
+      while (this.#reading === session && !session.signal.aborted) {
+        const control = await this.#core.connections.session('control', this.#tag)
+        if (this.#reading !== session) return
+        const woken = await control.client.call('client', 'unblock', session.clientId)
+        if (woken === 1) return
+        await pause(this.#core.clock, UNBLOCK_AGAIN_MS, session.signal)
+      }
+    } catch (error) {
+      if (troubleOf(error) === 'no-permission') this.#mayUnblock = false
+    } finally {
+      this.#unblocking = false
+    }
+  }
+
+  #woken(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#wake = () => {
+      this.#wake = undefined
+      resolve()
+    }
+    return promise
+  }
+}
+
+function largestOf(feeds: readonly StreamFeed[]): number {
+  let largest = 1
+  for (const feed of feeds) largest = Math.max(largest, feed.largestBytes)
+  return largest
+}
