@@ -22,7 +22,7 @@ async function main(name, args) {
   }
   // Imported only now, so that an older Node fails with the sentence above.
   const { commands } = await import('./commands.mjs')
-  const { prepare } = await import('./bootstrap/prepare.mjs')
+  const { prepare, prepareForPnpm } = await import('./bootstrap/prepare.mjs')
   const { run } = await import('./child.mjs')
   const { Refusal, say } = await import('./voice.mjs')
 
@@ -32,7 +32,7 @@ async function main(name, args) {
     return 1
   }
   try {
-    const env = await prepare(root)
+    const env = await (name === 'pnpm' ? prepareForPnpm(root) : prepare(root))
     process.chdir(root)
     for (const step of command(args)) {
       if (step.say !== undefined) say(step.say)

@@ -31,7 +31,7 @@ export async function install(root, pnpm) {
   if (code >= 128) throw new Refusal('the installation was interrupted.')
   if (code !== 0) {
     throw new Refusal(
-      'pnpm could not install the dependencies; if you changed a package.json, run "npm run pnpm install" to bring pnpm-lock.yaml up to date.',
+      'pnpm could not install the dependencies; if you changed a package.json, run "npm run pnpm -- install" to bring pnpm-lock.yaml up to date.',
     )
   }
   const nodeDirectory = chooseNode(root)

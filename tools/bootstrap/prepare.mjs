@@ -14,24 +14,46 @@ import { Refusal } from '../voice.mjs'
  * @returns {Promise<NodeJS.ProcessEnv>}
  */
 export async function prepare(root) {
-  if (process.platform === 'win32') {
-    throw new Refusal('Redis does not run on Windows itself; clone and run this inside WSL.')
-  }
+  refuseWindows()
   const { pnpm, nodeDirectory } =
-    findReady(root) ??
-    (await withLock(join(root, '.cache', 'setup.lock'), async () => findReady(root) ?? setUp(root)))
-  const path = [
-    nodeDirectory,
-    join(root, 'node_modules', '.bin'),
-    dirname(pnpm),
-    process.env['PATH'] ?? '',
-  ]
+    findReady(root) ?? (await locked(root, async () => findReady(root) ?? setUp(root)))
+  return environment([nodeDirectory, join(root, 'node_modules', '.bin'), dirname(pnpm)])
+}
+
+/**
+ * Brings pnpm alone, for the command that puts the dependencies right when they cannot be installed.
+ *
+ * @param {string} root
+ * @returns {Promise<NodeJS.ProcessEnv>}
+ */
+export async function prepareForPnpm(root) {
+  refuseWindows()
+  const pnpm = findPnpm(root) ?? (await locked(root, async () => findPnpm(root) ?? bringPnpm(root)))
+  return environment([dirname(pnpm)])
+}
+
+/** @param {string[]} folders to look into first */
+function environment(folders) {
   return {
     ...process.env,
-    PATH: path.join(delimiter),
+    PATH: [...folders, process.env['PATH'] ?? ''].join(delimiter),
     TURBO_TELEMETRY_DISABLED: '1',
     TURBO_NO_UPDATE_NOTIFIER: '1',
   }
+}
+
+/**
+ * @template T
+ * @param {string} root
+ * @param {() => Promise<T>} work
+ */
+function locked(root, work) {
+  return withLock(join(root, '.cache', 'setup.lock'), work)
+}
+
+function refuseWindows() {
+  if (process.platform !== 'win32') return
+  throw new Refusal('Redis does not run on Windows itself; clone and run this inside WSL.')
 }
 
 /**
