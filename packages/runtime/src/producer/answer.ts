@@ -1,0 +1,45 @@
+import { fromRedis, isPassing, troubleOf } from '../connection/redis-errors.ts'
+import { MillraceError } from '../errors.ts'
+import type { Answer, Placement } from './window.ts'
+
+/** Reads what the append script answered. */
+export function answerOf(reply: unknown): Answer {
+  const text = String(reply)
+  if (text.startsWith('GAP ')) return { kind: 'gap', last: Number(text.slice(4)) }
+  if (text === 'CLOSED') return { kind: 'closed' }
+  if (text === 'FORGOTTEN') {
+    const error = new MillraceError('INTERNAL', 'Redis holds the batch but not its answer any more')
+    return { kind: 'refused', reason: text, fatal: error, certain: false }
+  }
+  return { kind: 'appended', placement: placementOf(text) }
+}
+
+/** Reads the error of a call of the append script. */
+export function answerOfError(error: unknown): Answer {
+  const trouble = troubleOf(error)
+  if (trouble === 'disconnected') return { kind: 'lost', reason: trouble }
+  const fatal = isPassing(trouble) ? undefined : fromRedis(error)
+  // Errors that are known are raised before the script runs; of others, nothing is known for sure.
+  return { kind: 'refused', reason: trouble, fatal, certain: trouble !== 'other' }
+}
+
+/** Reads the lines of a record: where each batch went, by its first sequence. */
+export function placementsOf(lines: string): ReadonlyMap<number, Placement> {
+  const placements = new Map<number, Placement>()
+  for (const line of lines.split('\n')) {
+    const [, first, answer] = /^(\d+) \d+ (.*)$/.exec(line) ?? []
+    if (first !== undefined && answer !== undefined) placements.set(Number(first), placementOf(answer))
+  }
+  return placements
+}
+
+function placementOf(answer: string): Placement {
+  const space = answer.indexOf(' ')
+  if (space === -1) return { firstId: answer, originals: undefined }
+  const originals = new Map<number, string>()
+  for (const part of answer.slice(space + 1).split(' ')) {
+    const colon = part.indexOf(':')
+    originals.set(Number(part.slice(0, colon)), part.slice(colon + 1))
+  }
+  return { firstId: answer.slice(0, space), originals }
+}

@@ -1,0 +1,104 @@
+import { messageOf, MillraceError } from '../errors.ts'
+import type { EventStream } from '../stream/define-stream.ts'
+import { buildEntry, entryBytes, entryFields } from '../stream/entry.ts'
+import type { PublishOptions } from './options.ts'
+import type { PublishCall } from './publish-call.ts'
+
+/** An event as it goes to Redis, and the call that waits for it. */
+export interface OutgoingEvent {
+  readonly call: PublishCall
+  /** Its place in the call. */
+  readonly index: number
+  readonly idempotencyKey: string | undefined
+  /** The fields' names; the same array for events with the same fields, wherever that is cheap. */
+  readonly names: readonly string[]
+  readonly values: readonly (string | Buffer)[]
+  readonly bytes: number
+}
+
+/** The part of an outgoing event that comes from the caller's input. */
+export type EncodedEntry = Pick<OutgoingEvent, 'bytes' | 'names' | 'values'>
+
+const DATA: readonly string[] = [entryFields.data]
+const DATA_BYTES = entryFields.data.length
+const DATA_AND_KEY: readonly string[] = [entryFields.data, entryFields.key]
+const DATA_AND_KEY_BYTES = DATA_BYTES + entryFields.key.length
+
+/**
+ * Encodes one input as the stream stores it: as given, not as its schema transforms it.
+ * @throws MillraceError `PAYLOAD_INVALID` or `PAYLOAD_TOO_LARGE`
+ */
+export function encode<Input>(
+  stream: EventStream<Input, unknown>,
+  input: Input,
+  extras: Extras | undefined,
+): EncodedEntry {
+  const data = encodePayload(stream, input)
+  const key = stream.key === undefined ? undefined : keyOf(stream.key, input, stream.name)
+  const entry = extras === undefined ? plainEntry(data, key) : entryWith(data, key, extras)
+  if (entry.bytes > stream.limits.maxPayloadBytes) {
+    throw new MillraceError(
+      'PAYLOAD_TOO_LARGE',
+      `An event of ${stream.name} has ${entry.bytes} bytes; at most ${stream.limits.maxPayloadBytes} are allowed`,
+      { stream: stream.name },
+    )
+  }
+  return entry
+}
+
+export type Extras = Pick<PublishOptions, 'headers' | 'timeMs' | 'type'>
+
+function encodePayload<Input>(stream: EventStream<Input, unknown>, input: Input): string | Buffer {
+  try {
+    const encoded = stream.codec.encode(input)
+    return typeof encoded === 'string'
+      ? encoded
+      : Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength)
+  } catch (error) {
+    throw new MillraceError(
+      'PAYLOAD_INVALID',
+      `A payload of ${stream.name} cannot be encoded: ${messageOf(error)}`,
+      { stream: stream.name, cause: error },
+    )
+  }
+}
+
+function keyOf<Input>(key: (input: Input) => string, input: Input, stream: string): string {
+  let found: unknown
+  try {
+    found = key(input)
+  } catch (error) {
+    throw new MillraceError('PAYLOAD_INVALID', `The key function of ${stream} failed: ${messageOf(error)}`, {
+      stream,
+      cause: error,
+    })
+  }
+  if (typeof found === 'string') return found
+  throw new MillraceError(
+    'PAYLOAD_INVALID',
+    `The key function of ${stream} must answer a text, not a ${typeof found}`,
+    { stream },
+  )
+}
+
+function plainEntry(data: string | Buffer, key: string | undefined): EncodedEntry {
+  const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length
+  return key === undefined
+    ? { names: DATA, values: [data], bytes: DATA_BYTES + bytes }
+    : {
+        names: DATA_AND_KEY,
+        values: [data, key],
+        bytes: DATA_AND_KEY_BYTES + bytes + Buffer.byteLength(key),
+      }
+}
+
+function entryWith(data: string | Buffer, key: string | undefined, extras: Extras): EncodedEntry {
+  const fields = buildEntry(data, { ...extras, key })
+  const names: string[] = []
+  const values: (string | Buffer)[] = []
+  for (const [i, field] of fields.entries()) {
+    if (i % 2 === 0) names.push(String(field))
+    else values.push(field)
+  }
+  return { names, values, bytes: entryBytes(fields) }
+}

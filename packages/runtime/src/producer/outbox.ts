@@ -1,0 +1,50 @@
+import type { OutgoingEvent } from './encode.ts'
+
+/** The most that one script call appends; a larger event goes alone. */
+const BATCH_EVENTS = 512
+const BATCH_BYTES = 1024 * 1024
+
+/** Events that have no sequence yet, in order. */
+export class Outbox {
+  #events: OutgoingEvent[] = []
+  #head = 0
+
+  push(event: OutgoingEvent): void {
+    this.#events.push(event)
+  }
+
+  /** The next batch, within these bounds; empty when there is nothing or it does not fit. */
+  take(mostEvents: number, mostBytes: number): { events: OutgoingEvent[]; bytes: number } {
+    const events: OutgoingEvent[] = []
+    let bytes = 0
+    for (; this.#head < this.#events.length; this.#head++) {
+      const event = this.#events[this.#head]
+      if (event === undefined || event.call.settled) continue
+      const alone = events.length === 0
+      if (events.length >= BATCH_EVENTS || events.length >= mostEvents) break
+      if (!alone && bytes + event.bytes > BATCH_BYTES) break
+      if (bytes + event.bytes > mostBytes) break
+      events.push(event)
+      bytes += event.bytes
+    }
+    this.#compact()
+    return { events, bytes }
+  }
+
+  /** Lets go of events that were given up; says whether any is left. */
+  prune(): boolean {
+    this.#events = this.#events.slice(this.#head).filter((event) => !event.call.settled)
+    this.#head = 0
+    return this.#events.length > 0
+  }
+
+  #compact(): void {
+    if (this.#head === this.#events.length) {
+      this.#events = []
+      this.#head = 0
+    } else if (this.#head > 4_096 && this.#head * 2 > this.#events.length) {
+      this.#events = this.#events.slice(this.#head)
+      this.#head = 0
+    }
+  }
+}

@@ -1,0 +1,282 @@
+import type { Core } from '../core.ts'
+import { channels } from '../diagnostics.ts'
+import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { abortSignal, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
+import { abortedError, onAbort, throwIfAborted, withDeadline } from '../lifecycle/signals.ts'
+import type { EventStream } from '../stream/define-stream.ts'
+import { validate } from '../stream/validation.ts'
+import { checkAll } from './check-all.ts'
+import { type EncodedEntry, encode, type Extras, type OutgoingEvent } from './encode.ts'
+import { Intake } from './intake.ts'
+import {
+  checkPublishManyOptions,
+  checkPublishOptions,
+  type ProducerOptions,
+  type PublishManyOptions,
+  type PublishOptions,
+  type PublishResult,
+  type ResolvedProducerOptions,
+  resolveProducerOptions,
+} from './options.ts'
+import { type Outcome, PublishCall } from './publish-call.ts'
+import { SendLoop } from './send.ts'
+
+export interface DrainOptions {
+  /** How long to wait, in milliseconds. @defaultValue without end */
+  readonly deadlineMs?: number
+  readonly signal?: AbortSignal
+}
+
+export interface CloseOptions {
+  /**
+   * How long events under way may take before they are given up, in milliseconds.
+   * @defaultValue 10_000
+   */
+  readonly deadlineMs?: number
+}
+
+const CLOSE_DEADLINE_MS = 10_000
+
+/**
+ * Publishes events to one event stream: in the order of the calls, each once, also over lost answers,
+ * lost connections and failovers.
+ *
+ * States: open → draining (nothing new is taken, what was taken is finished) → closed.
+ */
+export class Producer<Input> {
+  readonly #core: Core
+  readonly #stream: EventStream<Input, unknown>
+  readonly #options: ResolvedProducerOptions
+  readonly #loop: SendLoop
+  readonly #intake: Intake
+  readonly #calls = new Set<PublishCall>()
+  readonly #closed = Promise.withResolvers<void>()
+  #state: 'closed' | 'draining' | 'open' = 'open'
+  #closing: Promise<void> | undefined
+  readonly #drained = Promise.withResolvers<void>()
+  #dueTimer: { readonly atMs: number; readonly cancel: () => void } | undefined
+
+  /** @throws MillraceError `OPTIONS_INVALID` */
+  constructor(core: Core, stream: EventStream<Input, unknown>, options: ProducerOptions = {}) {
+    this.#core = core
+    this.#stream = stream
+    this.#options = resolveProducerOptions(options, core.options.deadlineMs)
+    this.#loop = new SendLoop(core, core.keysOf(stream), stream, this.#options, (error) => {
+      this.#giveUp([...this.#calls], () => error)
+    })
+    this.#intake = new Intake((events) => {
+      for (const event of events) this.#loop.offer(event)
+    })
+  }
+
+  /** Resolves when the producer is closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  /**
+   * Publishes one event; resolves once it is in the stream.
+   * @throws MillraceError `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE`, `OPTIONS_INVALID`, `UNAVAILABLE`,
+   * `PUBLISH_UNKNOWN`, `OUT_OF_MEMORY`, `ABORTED`, `CLOSED`
+   */
+  publish(data: Input, options?: PublishOptions): Promise<PublishResult> {
+    // What the executor throws becomes the rejection; an async function would cost another promise.
+    return new Promise((resolve, reject) => {
+      if (options !== undefined) checkPublishOptions(options)
+      this.#assertOpen(options?.signal)
+      const { schema } = this.#stream
+      const verdict = schema === undefined ? undefined : validate(schema, data, this.#stream.name)
+      const entry = this.#encode(verdict, data, options)
+      const call = this.#open(1, options, {
+        resolve: (results) => {
+          resolve(results[0] as PublishResult)
+        },
+        reject,
+        settled: this.#settled,
+      })
+      this.#send(call, [outgoing(call, 0, options?.idempotencyKey, entry)], verdict)
+    })
+  }
+
+  /**
+   * Publishes events in order, with one result for each in the same order. All are checked before any
+   * is sent: if one is bad, none goes, and the error lists which. When Redis fails on the way, what is
+   * in the stream is the beginning of the array.
+   * @throws MillraceError like {@link publish}
+   */
+  publishMany(data: readonly Input[], options?: PublishManyOptions): Promise<PublishResult[]> {
+    return new Promise((resolve, reject) => {
+      if (!Array.isArray(data)) throw new MillraceError('OPTIONS_INVALID', 'publishMany takes an array')
+      if (options !== undefined) checkPublishManyOptions(options, data.length)
+      this.#assertOpen(options?.signal)
+      if (data.length === 0) {
+        resolve([])
+        return
+      }
+      const batch = checkAll(this.#stream, data, extrasOf(options))
+      const call = this.#open(data.length, options, { resolve, reject, settled: this.#settled })
+      const events = batch.entries.map((entry, i) =>
+        outgoing(call, i, options?.idempotencyKeys?.[i], entry),
+      )
+      this.#send(call, events, batch.verdict)
+    })
+  }
+
+  /** Takes nothing new, and resolves once everything that was taken has been settled. */
+  async drain(options: DrainOptions = {}): Promise<void> {
+    throwProblems('drain', optionProblems(options, { deadlineMs: wholeNumber(0, MOST_WAIT_MS), signal: abortSignal }))
+    if (this.#state === 'open') this.#state = 'draining'
+    if (this.#calls.size === 0) this.#drained.resolve()
+    const { promise } = this.#drained
+    await withDeadline(
+      this.#core.clock,
+      promise,
+      options.deadlineMs ?? MOST_WAIT_MS,
+      () => new MillraceError('UNAVAILABLE', `${this.#calls.size} calls of publish are still under way`),
+      options.signal,
+      'Draining the producer',
+    )
+  }
+
+  /** Drains, gives up what is left at the deadline, and lets go of everything. */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    try {
+      await this.drain({ deadlineMs: options.deadlineMs ?? CLOSE_DEADLINE_MS })
+    } catch (error) {
+      if (!isMillraceError(error, 'UNAVAILABLE')) {
+        this.#closing = undefined
+        throw error
+      }
+      this.#giveUp([...this.#calls], () => closedError('The producer was closed before the event was sent'))
+    }
+    this.#state = 'closed'
+    this.#loop.stop()
+    this.#closed.resolve()
+  }
+
+  #assertOpen(signal: AbortSignal | undefined): void {
+    if (this.#state !== 'open') throw closedError(`The producer is ${this.#state}`)
+    throwIfAborted(signal, 'The publish')
+  }
+
+  /** A promise of the schema's that nobody will wait for must not become an unhandled rejection. */
+  #encode(verdict: unknown, data: Input, options: PublishOptions | undefined): EncodedEntry {
+    try {
+      return encode(this.#stream, data, extrasOf(options))
+    } catch (error) {
+      if (verdict instanceof Promise) verdict.catch(() => undefined)
+      throw error
+    }
+  }
+
+  #open(size: number, options: PublishOptions | PublishManyOptions | undefined, outcome: Outcome): PublishCall {
+    const nowMs = this.#core.clock.monotonicMs()
+    const dueMs = nowMs + (options?.deadlineMs ?? this.#options.deadlineMs)
+    const call = new PublishCall(size, nowMs, dueMs, outcome)
+    this.#calls.add(call)
+    const signal = options?.signal
+    if (signal !== undefined) {
+      call.offSignal = onAbort(signal, () => {
+        this.#giveUp([call], () => abortedError(signal, 'The publish'))
+      })
+    }
+    if (this.#dueTimer === undefined || dueMs < this.#dueTimer.atMs) this.#armDueTimer(dueMs, nowMs)
+    return call
+  }
+
+  #send(call: PublishCall, events: readonly OutgoingEvent[], verdict: unknown): void {
+    if (verdict instanceof Promise || this.#intake.busy) {
+      this.#intake.enter(call, events, Promise.resolve(verdict))
+    } else for (const event of events) this.#loop.offer(event)
+  }
+
+  readonly #settled = (call: PublishCall): void => {
+    this.#calls.delete(call)
+    if (this.#calls.size > 0) return
+    this.#dueTimer?.cancel()
+    this.#dueTimer = undefined
+    if (this.#state !== 'open') this.#drained.resolve()
+  }
+
+  /** One timer for all calls, for the earliest deadline. */
+  #armDueTimer(atMs: number, nowMs: number): void {
+    this.#dueTimer?.cancel()
+    const cancel = this.#core.clock.after(Math.max(atMs - nowMs, 1), () => {
+      this.#dueTimer = undefined
+      this.#giveUpWhatIsDue()
+    })
+    this.#dueTimer = { atMs, cancel }
+  }
+
+  #giveUpWhatIsDue(): void {
+    const nowMs = this.#core.clock.monotonicMs()
+    const due: PublishCall[] = []
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const call of this.#calls) {
+      if (call.dueMs <= nowMs) due.push(call)
+      else nextMs = Math.min(nextMs, call.dueMs)
+    }
+    if (nextMs < Number.POSITIVE_INFINITY) this.#armDueTimer(nextMs, nowMs)
+    this.#giveUp(due, (call) => {
+      const waitedMs = Math.round(call.dueMs - call.startedMs)
+      return new MillraceError('UNAVAILABLE', `The event could not be sent within ${waitedMs} ms`, {
+        stream: this.#stream.name,
+      })
+    })
+  }
+
+  #giveUp(calls: readonly PublishCall[], errorOf: (call: PublishCall) => MillraceError): void {
+    let events = 0
+    let last: MillraceError | undefined
+    for (const call of calls) {
+      if (call.settled) continue
+      const error = errorOf(call)
+      last = call.mayBeStored() ? unknownOutcome(call, error) : error
+      events += call.size - call.stored
+      call.fail(last)
+    }
+    if (last === undefined) return
+    channels.publishFailed.publish({ stream: this.#stream.name, events, error: last })
+    this.#loop.prune()
+    this.#intake.advance()
+  }
+}
+
+/** The longest that a timer can wait. */
+const MOST_WAIT_MS = 2_147_483_647
+
+function extrasOf(options: PublishOptions | PublishManyOptions | undefined): Extras | undefined {
+  if (options === undefined) return undefined
+  const { type, timeMs, headers } = options
+  return type === undefined && timeMs === undefined && headers === undefined ? undefined : options
+}
+
+function outgoing(
+  call: PublishCall,
+  index: number,
+  idempotencyKey: string | undefined,
+  { names, values, bytes }: EncodedEntry,
+): OutgoingEvent {
+  return { call, index, idempotencyKey, names, values, bytes }
+}
+
+function closedError(message: string): MillraceError {
+  return new MillraceError('CLOSED', message)
+}
+
+function unknownOutcome(call: PublishCall, error: MillraceError): MillraceError {
+  const what =
+    call.size === 1
+      ? 'The event was given up while its outcome was not known'
+      : `${call.stored} of ${call.size} events are in the stream, of others it is not known`
+  return new MillraceError('PUBLISH_UNKNOWN', `${what}: ${messageOf(error)}`, { cause: error })
+}

@@ -1,0 +1,377 @@
+import { randomBytes } from 'node:crypto'
+import { evaluate } from '../connection/script.ts'
+import type { Session } from '../connection/session.ts'
+import type { Core } from '../core.ts'
+import { channels } from '../diagnostics.ts'
+import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { onAbort, pause } from '../lifecycle/signals.ts'
+import type { EventStream } from '../stream/define-stream.ts'
+import { newIncarnation } from '../stream/incarnation.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+import { idAfter } from '../stream/stream-id.ts'
+import { answerOf, answerOfError, placementsOf } from './answer.ts'
+import { appendArguments } from './append-arguments.ts'
+import { appendScript } from './append-script.ts'
+import { closeEpochScript } from './close-epoch-script.ts'
+import type { OutgoingEvent } from './encode.ts'
+import type { ResolvedProducerOptions } from './options.ts'
+import { Outbox } from './outbox.ts'
+import {
+  type Answer,
+  add,
+  answeredThrough,
+  type Batch,
+  mayAdd,
+  openWindow,
+  type Placement,
+  type Rejected,
+  reopen,
+  resume,
+  sent,
+  settle,
+  type Window,
+} from './window.ts'
+
+/** In `fail` mode: how long a connection may take to come (back) before events are given up. */
+const FAIL_FAST_MS = 500
+/** Pause after the n-th stall in a row without any progress: doubled from the first, up to the greatest. */
+const FIRST_PAUSE_MS = 5
+const GREATEST_PAUSE_MS = 500
+
+type PublishableStream = Pick<
+  EventStream<never, unknown>,
+  'codec' | 'colocate' | 'limits' | 'name' | 'partitions' | 'retention'
+>
+
+/** Told when everything that waits must be given up. */
+export type GiveUpAll = (error: MillraceError) => void
+
+/**
+ * Carries out what the window decides: gathers what arrives in one tick into batches, sends them, and
+ * after any trouble waits for all outstanding answers before it goes on.
+ */
+export class SendLoop {
+  readonly #core: Core
+  readonly #keys: StreamKeys
+  readonly #stream: PublishableStream
+  readonly #options: ResolvedProducerOptions
+  readonly #giveUpAll: GiveUpAll
+  readonly #producerId: string
+  readonly #outbox = new Outbox()
+  readonly #window: Window<OutgoingEvent> = openWindow(newEpoch())
+  readonly #copies = new Set<Copy>()
+  readonly #stopped = new AbortController()
+  #session: Session | undefined
+  #offSession: (() => void) | undefined
+  #trouble: { readonly session: Session; readonly error: unknown } | undefined
+  #recovering = false
+  #flushDue = false
+  /** Stalls in a row without one batch appended in between. */
+  #fruitless = 0
+
+  constructor(
+    core: Core,
+    keys: StreamKeys,
+    stream: PublishableStream,
+    options: ResolvedProducerOptions,
+    giveUpAll: GiveUpAll,
+  ) {
+    this.#core = core
+    this.#keys = keys
+    this.#stream = stream
+    this.#options = options
+    this.#giveUpAll = giveUpAll
+    this.#producerId = options.producerId ?? randomBytes(9).toString('base64url')
+  }
+
+  /** Takes events in order; they are sent at the end of this tick, or when there is room. */
+  offer(event: OutgoingEvent): void {
+    this.#outbox.push(event)
+    this.#wake()
+  }
+
+  /** Lets go of events that were given up. */
+  prune(): void {
+    this.#outbox.prune()
+  }
+
+  /** Sends nothing more. */
+  stop(): void {
+    this.#stopped.abort()
+    this.#offSession?.()
+    this.#outbox.prune()
+  }
+
+  #wake(): void {
+    if (this.#flushDue) return
+    this.#flushDue = true
+    // Behind all promise callbacks of this turn, so that whoever was resumed by one answer together
+    // publishes in one batch.
+    queueMicrotask(() => {
+      process.nextTick(this.#flush)
+    })
+  }
+
+  readonly #flush = (): void => {
+    this.#flushDue = false
+    if (this.#recovering || this.#stopped.signal.aborted) return
+    if (this.#window.stalled || !this.#usable(this.#session)) void this.#recover()
+    else this.#sendWhatFits()
+  }
+
+  #sendWhatFits(): void {
+    while (mayAdd(this.#window)) {
+      let events = this.#options.maxInFlightEvents
+      let bytes = this.#options.maxInFlightBytes
+      for (const batch of this.#window.unresolved) {
+        events -= batch.events.length
+        bytes -= batch.bytes
+      }
+      // An event above the whole bound goes when nothing else is under way.
+      if (this.#window.unresolved.length === 0) bytes = Number.POSITIVE_INFINITY
+      const next = this.#outbox.take(events, bytes)
+      if (next.events.length === 0) return
+      const batch = add(this.#window, next.events, next.bytes)
+      for (const event of next.events) event.call.firstBatch ??= batch
+      this.#send(batch)
+    }
+  }
+
+  #send(batch: Batch<OutgoingEvent>): void {
+    const session = this.#session
+    if (session === undefined) throw new MillraceError('INTERNAL', 'a batch is sent without a connection')
+    const { keys, withSource } = { keys: this.#keys, withSource: this.#window.needsSource }
+    this.#window.needsSource = false
+    const copy: Copy = { batch, session, done: false }
+    this.#copies.add(copy)
+    sent(this.#window, batch)
+    session.client
+      .call(withSource ? 'eval' : 'evalsha', [
+        withSource ? appendScript.source : appendScript.sha,
+        5,
+        keys.stream,
+        keys.meta,
+        keys.producers,
+        ...keys.idempotency,
+        ...appendArguments(
+          {
+            record: this.#record(),
+            first: batch.first,
+            answeredThrough: answeredThrough(this.#window),
+            incarnation: newIncarnation(),
+            tag: keys.tag,
+            maxAgeMs: this.#stream.retention.maxAgeMs,
+            maxLength: this.#stream.retention.maxLength,
+          },
+          batch.events,
+        ),
+      ])
+      .then(
+        (reply) => {
+          this.#answered(copy, answerOf(reply), undefined)
+        },
+        (error: unknown) => {
+          this.#answered(copy, answerOfError(error), error)
+        },
+      )
+  }
+
+  #answered(copy: Copy, answer: Answer, error: unknown): void {
+    if (copy.done) return
+    copy.done = true
+    this.#copies.delete(copy)
+    const { batch } = copy
+    const wasStalled = this.#window.stalled
+    settle(this.#window, batch, answer)
+    if (answer.kind === 'appended') {
+      this.#fruitless = 0
+      this.#confirm(batch, answer.placement)
+    } else {
+      if (!wasStalled) {
+        channels.publishStalled.publish({ stream: this.#stream.name, reason: reasonOf(answer) })
+      }
+      if (error !== undefined) this.#trouble = { session: copy.session, error }
+    }
+    if (!this.#window.stalled) this.#wake()
+    else if (this.#window.outstanding === 0) void this.#recover()
+  }
+
+  #confirm(batch: Batch<OutgoingEvent>, placement: Placement): void {
+    const { firstId, originals } = placement
+    const { events } = batch
+    let appended = 0
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i]
+      if (event === undefined) continue
+      const original = originals?.get(i)
+      if (original === undefined) event.call.confirm(event.index, idAfter(firstId, appended++), false)
+      else event.call.confirm(event.index, original, true)
+    }
+    if (!channels.published.hasSubscribers) return
+    const startedMs = events[0]?.call.startedMs ?? 0
+    channels.published.publish({
+      stream: this.#stream.name,
+      events: events.length,
+      bytes: batch.bytes,
+      duplicates: originals?.size ?? 0,
+      durationMs: this.#core.clock.monotonicMs() - startedMs,
+    })
+  }
+
+  /** The slow path: from a stall, or from no connection, back to an open window. One at a time. */
+  async #recover(): Promise<void> {
+    if (this.#recovering) return
+    this.#recovering = true
+    try {
+      while (this.#window.outstanding === 0 && this.#hasWork()) {
+        if (await this.#attempt()) break
+      }
+    } finally {
+      this.#recovering = false
+    }
+    if (!this.#window.stalled && this.#usable(this.#session)) this.#sendWhatFits()
+  }
+
+  /** True when the window is open and its batches are on their way again. */
+  async #attempt(): Promise<boolean> {
+    await this.#pauseAfterFruitless()
+    try {
+      const session = await this.#connect()
+      const step = resume(this.#window, isLive)
+      if (step.kind === 'close-epoch') {
+        await this.#closeEpoch(session)
+        return false
+      }
+      this.#reject(step.rejected)
+      this.#adopt(session)
+      for (const batch of step.batches) this.#send(batch)
+      return true
+    } catch (error) {
+      this.#recoveryFailed(error)
+      return false
+    }
+  }
+
+  async #pauseAfterFruitless(): Promise<void> {
+    const stalls = this.#window.stalled ? this.#fruitless++ : 0
+    if (stalls < 2) return
+    const ms = Math.min(FIRST_PAUSE_MS * 2 ** (stalls - 2), GREATEST_PAUSE_MS)
+    await pause(this.#core.clock, ms, this.#stopped.signal)
+  }
+
+  async #connect(): Promise<Session> {
+    const { signal } = this.#stopped
+    const trouble = this.#trouble
+    this.#trouble = undefined
+    if (trouble !== undefined) await this.#core.connections.noteTrouble(trouble.session, trouble.error)
+    const deadlineMs = this.#options.whenUnavailable === 'fail' ? FAIL_FAST_MS : undefined
+    const session = await this.#core.connections.session('data', this.#keys.tag, { signal, deadlineMs })
+    await this.#core.verify(this.#stream, signal)
+    return session
+  }
+
+  #adopt(session: Session): void {
+    if (this.#session === session) return
+    this.#offSession?.()
+    this.#session = session
+    this.#offSession = onAbort(session.signal, () => {
+      // The client rejects what is outstanding as well; nothing may hang on whether it forgets one.
+      for (const copy of this.#copies) {
+        if (copy.session === session) {
+          this.#answered(copy, { kind: 'lost', reason: 'the connection ended' }, undefined)
+        }
+      }
+    })
+  }
+
+  async #closeEpoch(session: Session): Promise<void> {
+    const reply = await evaluate(session, closeEpochScript, [this.#keys.producers], [this.#record()])
+    const [last, lines] = reply as [string, string]
+    const placements = placementsOf(lines)
+    const { appended, rejected } = reopen(this.#window, Number(last), newEpoch(), isLive)
+    for (const batch of appended) {
+      const placement = placements.get(batch.first)
+      if (placement !== undefined) this.#confirm(batch, placement)
+      else this.#reject([{ events: batch.events, error: forgotten() }])
+    }
+    this.#reject(rejected)
+  }
+
+  #recoveryFailed(error: unknown): void {
+    const known = isMillraceError(error) ? error : undefined
+    const answer = answerOfError(error)
+    if (known === undefined && (answer.kind !== 'refused' || answer.fatal === undefined)) return
+    const fatal = known ?? (answer.kind === 'refused' ? answer.fatal : undefined)
+    if (fatal === undefined) return
+    if (fatal.code === 'UNAVAILABLE' && this.#options.whenUnavailable === 'wait') return
+    this.#giveUpAll(fatal)
+  }
+
+  #reject(rejected: readonly Rejected<OutgoingEvent>[]): void {
+    for (const { events, error } of rejected) {
+      let failed = 0
+      for (const { call } of events) {
+        if (call.settled) continue
+        failed++
+        call.fail(call.stored === 0 ? error : partlyStored(call.stored, call.size, error))
+      }
+      if (failed > 0) channels.publishFailed.publish({ stream: this.#stream.name, events: failed, error })
+    }
+  }
+
+  #usable(session: Session | undefined): boolean {
+    return session !== undefined && this.#core.connections.serves(session, this.#keys.tag)
+  }
+
+  #hasWork(): boolean {
+    if (this.#stopped.signal.aborted) return false
+    return this.#window.unresolved.some((batch) => batch.events.some(isLive)) || this.#outbox.prune()
+  }
+
+  #record(): string {
+    return `${this.#producerId}:${this.#window.epoch}`
+  }
+}
+
+/** One sending of a batch on one connection. */
+interface Copy {
+  readonly batch: Batch<OutgoingEvent>
+  readonly session: Session
+  done: boolean
+}
+
+function isLive(event: OutgoingEvent): boolean {
+  return !event.call.settled
+}
+
+function newEpoch(): string {
+  return randomBytes(9).toString('base64url')
+}
+
+function reasonOf(answer: Answer): string {
+  switch (answer.kind) {
+    case 'appended':
+      return 'appended'
+    case 'gap':
+      return `gap after ${answer.last}`
+    case 'closed':
+      return 'the epoch was closed'
+    case 'refused':
+    case 'lost':
+      return answer.reason
+    default:
+      return answer satisfies never
+  }
+}
+
+function forgotten(): MillraceError {
+  return new MillraceError('INTERNAL', 'The event is in the stream, but Redis does not know its id any more')
+}
+
+function partlyStored(stored: number, size: number, error: Error): MillraceError {
+  return new MillraceError(
+    'PUBLISH_UNKNOWN',
+    `The first ${stored} of ${size} events are in the stream, the others may be: ${messageOf(error)}`,
+    { cause: error },
+  )
+}
