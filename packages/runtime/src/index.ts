@@ -1,1 +1,43 @@
-export {}
+// For users.
+export { connect, type Millrace } from './millrace.ts'
+export {
+  defineStream,
+  type EventStream,
+  type LimitOptions,
+  type RetentionOptions,
+  type SchemaStreamOptions,
+  type StreamOptions,
+} from './stream/define-stream.ts'
+export type { Event } from './stream/event.ts'
+export type { StartPosition } from './stream/start-position.ts'
+export type { ConnectOptions, RedisAddress } from './connection/options.ts'
+export type { Producer } from './producer/producer.ts'
+export type {
+  ProducerOptions,
+  PublishManyOptions,
+  PublishOptions,
+  PublishResult,
+} from './producer/options.ts'
+export type { Reader } from './reader/reader.ts'
+export type { ReaderOptions } from './reader/options.ts'
+export type { Consumer, CloseOptions } from './consumer/consumer.ts'
+export type { ConsumerOptions } from './consumer/options.ts'
+export type { ConsumerState } from './consumer/state.ts'
+export type { ConsumerHandler } from './consumer/tenure.ts'
+export type { ConsumerGroup } from './group/group.ts'
+export type { GroupOptions } from './group/options.ts'
+export type { DeliveryContext } from './delivery/context.ts'
+export type { BackoffOptions } from './delivery/retry-schedule.ts'
+export { UnrecoverableError } from './delivery/unrecoverable.ts'
+export {
+  type ErrorCode,
+  type ErrorCodeFacts,
+  errorCodes,
+  isMillraceError,
+  MillraceError,
+} from './errors.ts'
+
+// For people who extend: codecs, metrics, other packages of Millrace.
+export { type Codec, jsonCodec } from './stream/codec.ts'
+export { channels, type Channels, type Fact } from './diagnostics.ts'
+export { compareIds, idTimeMs, isStreamId } from './stream/stream-id.ts'

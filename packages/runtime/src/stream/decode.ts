@@ -8,11 +8,26 @@ import { validate } from './validation.ts'
 /** Decodes stored entries of one stream definition; a promise only where the schema is asynchronous. */
 export type Decode<Data> = (entry: RawEntry, incarnation: string) => Decoded<Data> | Promise<Decoded<Data>>
 
+/** Decoders by schema (or codec, where there is no schema), then by stream and codec. */
+const decoders = new WeakMap<object, Map<string, Map<unknown, Decode<unknown>>>>()
+
 /**
- * The decoder of a stream definition. It never throws: what cannot be decoded or validated is an
- * answer of its own, for the reader's policy to decide about.
+ * The decoder of a stream definition: the same one for the same stream, codec and schema, so that an
+ * event is decoded once for all who read it with these. It never throws: what cannot be decoded or
+ * validated is an answer of its own, for the reader's policy to decide about.
  */
 export function decoderOf<Data>(stream: EventStream<never, Data>): Decode<Data> {
+  const owner = stream.schema ?? stream.codec
+  let byStream = decoders.get(owner)
+  if (byStream === undefined) decoders.set(owner, (byStream = new Map()))
+  let byCodec = byStream.get(stream.name)
+  if (byCodec === undefined) byStream.set(stream.name, (byCodec = new Map()))
+  let decode = byCodec.get(stream.codec)
+  if (decode === undefined) byCodec.set(stream.codec, (decode = makeDecoder(stream)))
+  return decode as Decode<Data>
+}
+
+function makeDecoder<Data>(stream: EventStream<never, Data>): Decode<Data> {
   return ([id, fields], incarnation) => {
     const parts = parseEntry(fields)
     const rejected = (error: unknown): Decoded<Data> => ({

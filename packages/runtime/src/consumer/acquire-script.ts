@@ -1,0 +1,210 @@
+import { defineScript, evaluate, type Script } from '../connection/script.ts'
+import type { Session } from '../connection/session.ts'
+import { MillraceError } from '../errors.ts'
+import { type Fence, fenceOf } from '../lease/token.ts'
+import { incarnationLua, newIncarnation, streamIdLua } from '../stream/incarnation.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+import { parseRanges, type Range } from './ranges.ts'
+
+const acquireScript: Script = defineScript(
+  'consumer-acquire',
+  `#!lua flags=allow-oom
+--[[ Takes the lease of a consumer that is free, released, or whose holder is the one that is expected;
+otherwise says who holds it. Creates stream, state and image where they are missing; after the stream
+was created anew it stamps the new incarnation and begins at its start.
+KEYS 1 stream, 2 meta, 3 state
+ARGV 1 tag, 2 name, 3 incarnation for a new stream, 4 start: an id or 'latest', 5 nonce, 6 holder,
+  7 lease in ms, 8 expected token or '', 9 expected beat or '' for any
+Answers {'HELD', token, beat, lease, holder}, {'KIND', kind}, {'FOREIGN'},
+  or {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, position before,
+      holder before if it did not release, ids moved to the dead letters}
+]]
+${incarnationLua}
+${streamIdLua}
+local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
+local f = redis.call('HMGET', state, 'kind', 'token', 'released', 'beat', 'leaseMs', 'holder',
+  'position', 'incarnation', 'index', 'ranges', 'attempts', 'counter', 'dead')
+local kind, token, released = f[1], f[2], f[3]
+if kind and kind ~= 'consumer' then return {'KIND', kind} end
+local held = token and token ~= '' and released ~= '1'
+if held and (token ~= ARGV[8] or (ARGV[9] ~= '' and f[4] ~= ARGV[9])) then
+  return {'HELD', token, f[4], f[5], f[6] or ''}
+end
+
+local existed = redis.call('EXISTS', stream) == 1
+local group = nil
+if existed then
+  for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local by = {}
+    for i = 1, #info, 2 do by[info[i]] = info[i + 1] end
+    if by['name'] == ARGV[2] then group = by end
+  end
+end
+if not kind and group and (group['consumers'] > 0 or group['pending'] > 0) then return {'FOREIGN'} end
+
+local incarnation = incarnation_of(stream, meta, ARGV[3], ARGV[1])
+local last, added = '0-0', 0
+if existed then
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last = info[i + 1] end
+    if info[i] == 'entries-added' then added = info[i + 1] end
+  end
+end
+
+local note, before = '', f[7] or ''
+local position, index = f[7], f[9] or ''
+local ranges, attempts, dead = f[10] or '', f[11] or '', f[13] or ''
+if not kind then
+  note = 'created'
+  position = ARGV[4]
+  if position == 'latest' then position = last end
+  if position == '0-0' then index = '0' elseif position == last then index = tostring(added) else index = '' end
+  ranges, attempts, dead = '', '', ''
+elseif f[8] ~= incarnation then
+  note = 'recreated'
+  position, index, ranges, attempts, dead = '0-0', '0', '', '', ''
+end
+if not group then
+  if kind and note == '' then note = 'image' end
+  local create = {'XGROUP', 'CREATE', stream, ARGV[2], position, 'MKSTREAM'}
+  if index ~= '' then create[7] = 'ENTRIESREAD'; create[8] = index end
+  redis.call(unpack(create))
+elseif note ~= '' then
+  if index ~= '' then
+    redis.call('XGROUP', 'SETID', stream, ARGV[2], position, 'ENTRIESREAD', index)
+  else
+    redis.call('XGROUP', 'SETID', stream, ARGV[2], position)
+  end
+end
+local floor = redis.call('HGET', meta, 'floor')
+if floor and id_before(position, floor) then redis.call('HSET', meta, 'floor', position) end
+
+local counter = (tonumber(f[12] or '0') or 0) + 1
+redis.call('HSET', state, 'kind', 'consumer', 'name', ARGV[2], 'incarnation', incarnation,
+  'position', position, 'index', index, 'ranges', ranges, 'attempts', attempts, 'dead', dead,
+  'counter', counter, 'token', counter .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
+  'beat', '0', 'released', '0')
+return {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, before,
+  held and f[6] or '', dead}
+`,
+)
+
+export interface AcquireRequest {
+  readonly name: string
+  /** An id, or `latest`. */
+  readonly start: string
+  readonly nonce: string
+  /** This process, as `formatHost` writes it. */
+  readonly holder: string
+  readonly leaseMs: number
+  /** Take the lease from this holder, if it is still the one, and with this beat if one is given. */
+  readonly expected?: { readonly token: string; readonly beat?: number }
+}
+
+/** The lease is ours, and this is where to go on. */
+export interface Grant {
+  readonly fence: Fence
+  readonly position: string
+  readonly incarnation: string
+  /** How many events of the stream lie at or before the position; undefined when not known. */
+  readonly index: number | undefined
+  readonly ranges: readonly Range[]
+  /** Ids above the position that were moved to the dead letters. */
+  readonly dead: ReadonlySet<string>
+  /** Attempts of failed events, by id. */
+  readonly attempts: ReadonlyMap<string, number>
+  readonly note: '' | 'created' | 'image' | 'recreated'
+  readonly positionBefore: string
+  /** Whether the lease was taken from a holder that had not released it. */
+  readonly unclean: boolean
+}
+
+export type AcquireAnswer =
+  | { readonly held: false; readonly grant: Grant }
+  | {
+      readonly held: true
+      readonly token: string
+      readonly beat: number
+      readonly leaseMs: number
+      readonly holder: string
+    }
+
+/** @throws MillraceError `NAME_IN_USE` */
+export async function acquire(
+  session: Session,
+  keys: StreamKeys,
+  request: AcquireRequest,
+): Promise<AcquireAnswer> {
+  const reply = (await evaluate(
+    session,
+    acquireScript,
+    [keys.stream, keys.meta, keys.state(request.name)],
+    [
+      keys.tag,
+      request.name,
+      newIncarnation(),
+      request.start,
+      request.nonce,
+      request.holder,
+      request.leaseMs,
+      request.expected?.token ?? '',
+      request.expected?.beat ?? '',
+    ],
+  )) as (string | number)[]
+  const text = reply.map(String)
+  switch (text[0]) {
+    case 'HELD':
+      return {
+        held: true,
+        token: text[1] ?? '',
+        beat: Number(text[2]),
+        leaseMs: Number(text[3]),
+        holder: text[4] ?? '',
+      }
+    case 'ACQUIRED':
+      return { held: false, grant: grantOf(text, request.nonce) }
+    case 'FOREIGN':
+      throw new MillraceError(
+        'NAME_IN_USE',
+        `${request.name} is a Redis consumer group of somebody else, with consumers or pending entries`,
+        { name: request.name },
+      )
+    default:
+      throw new MillraceError(
+        'NAME_IN_USE',
+        `${request.name} is a ${text[1] ?? ''}, not a consumer; choose another name`,
+        { name: request.name },
+      )
+  }
+}
+
+function grantOf(text: readonly string[], nonce: string): Grant {
+  const [, counter = '0', position = '0-0', incarnation = '', index = '', ranges = '', attempts = ''] = text
+  return {
+    fence: fenceOf(Number(counter), nonce),
+    position,
+    incarnation,
+    index: index === '' ? undefined : Number(index),
+    ranges: parseRanges(ranges),
+    dead: new Set((text[10] ?? '').split(',').filter((id) => id !== '')),
+    attempts: parseAttempts(attempts),
+    note: text[7] as Grant['note'],
+    positionBefore: text[8] ?? '',
+    unclean: (text[9] ?? '') !== '',
+  }
+}
+
+/** `id=n,id=n` */
+export function parseAttempts(text: string): Map<string, number> {
+  const attempts = new Map<string, number>()
+  for (const part of text === '' ? [] : text.split(',')) {
+    const [id, count] = part.split('=')
+    if (id !== undefined && count !== undefined) attempts.set(id, Number(count))
+  }
+  return attempts
+}
+
+export function formatAttempts(attempts: ReadonlyMap<string, number>): string {
+  return [...attempts].map(([id, count]) => `${id}=${count}`).join(',')
+}

@@ -1,0 +1,182 @@
+import { defineScript, evaluate, type Script } from '../connection/script.ts'
+import type { Session } from '../connection/session.ts'
+import { streamIdLua } from '../stream/incarnation.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+
+const checkpointScript: Script = defineScript(
+  'consumer-checkpoint',
+  `#!lua flags=allow-oom
+--[[ Raises the beats and stores the positions of any number of consumers of one stream, each only if
+its holder is still the one and the stream still is what the holder read. Sending the same request
+again does no harm.
+KEYS 1 stream, 2 meta, then one state for each consumer
+ARGV for each consumer 10: name, token, incarnation, position to start from, position to store or '',
+  id that may be the greatest instead or '', index or '', ranges or '=' for unchanged,
+  attempts or '=' for unchanged, '1' to release the lease
+Answers {incarnation, last-generated-id or '', entries-added}, then for each consumer
+  {'OK', note}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position, greatest id found}
+]]
+${streamIdLua}
+local stream, meta = KEYS[1], KEYS[2]
+local incarnation = redis.call('HGET', meta, 'incarnation') or ''
+local last, added, deleted = '', 0, '0-0'
+if redis.call('EXISTS', stream) == 1 then
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last = info[i + 1] end
+    if info[i] == 'entries-added' then added = info[i + 1] end
+    if info[i] == 'max-deleted-entry-id' then deleted = info[i + 1] end
+  end
+end
+
+-- Many consumers pass the same events, so the same question is asked many times.
+local asked = {}
+local function greatest(from, to)
+  local question = from .. ' ' .. to
+  local known = asked[question]
+  if known == nil then
+    local entries = redis.call('XREVRANGE', stream, to, from, 'COUNT', 1)
+    known = entries[1] and entries[1][1] or ''
+    asked[question] = known
+  end
+  return known
+end
+
+local function store(state, a)
+  local name, token, from, to, named = ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
+  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position')
+  if f[1] ~= token or f[2] == '1' then return {'LOST'} end
+  if f[3] ~= ARGV[a + 2] or incarnation ~= ARGV[a + 2] then return {'RECREATED'} end
+  if f[4] ~= from and not (to ~= '' and f[4] == to) then return {'REWIND', f[4], ''} end
+  local changes = {}
+  local note = ''
+  if ARGV[a + 7] ~= '=' then
+    for first, until_id in ARGV[a + 7]:gmatch('([%d%-]+)>([%d%-]+)') do
+      if last == '' or id_before(last, until_id) then return {'REWIND', f[4], ''} end
+      local found = greatest(first, until_id)
+      if found ~= '' and found ~= until_id and found ~= named then return {'REWIND', f[4], found} end
+    end
+    changes[#changes + 1] = 'ranges'
+    changes[#changes + 1] = ARGV[a + 7]
+  end
+  if to ~= '' and f[4] ~= to then
+    if last == '' or id_before(last, to) then return {'REWIND', f[4], ''} end
+    local found = greatest('(' .. from, to)
+    if found ~= '' and found ~= to and found ~= named then return {'REWIND', f[4], found} end
+    local index = ARGV[a + 6]
+    if to == last then
+      index = tostring(added)
+    elseif id_before(to, deleted) then
+      index = ''
+    end
+    changes[#changes + 1] = 'position'
+    changes[#changes + 1] = to
+    changes[#changes + 1] = 'index'
+    changes[#changes + 1] = index
+    local moved
+    if index ~= '' then
+      moved = redis.pcall('XGROUP', 'SETID', stream, name, to, 'ENTRIESREAD', index)
+    else
+      moved = redis.pcall('XGROUP', 'SETID', stream, name, to)
+    end
+    if moved['err'] then
+      local create = {'XGROUP', 'CREATE', stream, name, to}
+      if index ~= '' then create[6] = 'ENTRIESREAD'; create[7] = index end
+      local created = redis.pcall(unpack(create))
+      if created['err'] then return redis.error_reply(created['err']) end
+      note = 'image'
+    end
+  end
+  if ARGV[a + 8] ~= '=' then
+    changes[#changes + 1] = 'attempts'
+    changes[#changes + 1] = ARGV[a + 8]
+  end
+  if ARGV[a + 9] == '1' then
+    changes[#changes + 1] = 'released'
+    changes[#changes + 1] = '1'
+  end
+  redis.call('HINCRBY', state, 'beat', 1)
+  if #changes > 0 then redis.call('HSET', state, unpack(changes)) end
+  return {'OK', note}
+end
+
+local answers = {{incarnation, last, added}}
+for i = 3, #KEYS do
+  local answer = store(KEYS[i], 1 + (i - 3) * 10)
+  if answer['err'] then answer = {'ERROR', answer['err']} end
+  answers[#answers + 1] = answer
+end
+return answers
+`,
+)
+
+/** What one holder wants to be stored. */
+export interface CheckpointRequest {
+  readonly name: string
+  readonly token: string
+  readonly incarnation: string
+  /** The position that is stored now, as far as the holder knows. */
+  readonly from: string
+  /** The new position; '' to leave it. */
+  readonly to: string
+  /** An id that the holder processed and that may be the greatest in place of `to`; '' for none. */
+  readonly named: string
+  /** How many events lie at or before `to`; undefined when not known. */
+  readonly index: number | undefined
+  /** Ranges as text; undefined to leave them. */
+  readonly ranges: string | undefined
+  /** Attempts as text; undefined to leave them. */
+  readonly attempts: string | undefined
+  readonly release: boolean
+}
+
+export type CheckpointAnswer =
+  | { readonly outcome: 'ok'; readonly imageRecreated: boolean }
+  | { readonly outcome: 'lost' }
+  | { readonly outcome: 'recreated' }
+  | { readonly outcome: 'rewind'; readonly stored: string; readonly found: string }
+  | { readonly outcome: 'error'; readonly message: string }
+
+export async function checkpoint(
+  session: Session,
+  keys: StreamKeys,
+  requests: readonly CheckpointRequest[],
+): Promise<CheckpointAnswer[]> {
+  const args: (string | number)[] = []
+  for (const request of requests) {
+    args.push(
+      request.name,
+      request.token,
+      request.incarnation,
+      request.from,
+      request.to,
+      request.named,
+      request.index ?? '',
+      request.ranges ?? '=',
+      request.attempts ?? '=',
+      request.release ? '1' : '',
+    )
+  }
+  const reply = (await evaluate(
+    session,
+    checkpointScript,
+    [keys.stream, keys.meta, ...requests.map(({ name }) => keys.state(name))],
+    args,
+  )) as unknown[][]
+  return reply.slice(1).map((answer) => answerOf(answer.map(String)))
+}
+
+function answerOf(text: readonly string[]): CheckpointAnswer {
+  switch (text[0]) {
+    case 'OK':
+      return { outcome: 'ok', imageRecreated: text[1] === 'image' }
+    case 'LOST':
+      return { outcome: 'lost' }
+    case 'RECREATED':
+      return { outcome: 'recreated' }
+    case 'REWIND':
+      return { outcome: 'rewind', stored: text[1] ?? '', found: text[2] ?? '' }
+    default:
+      return { outcome: 'error', message: text[1] ?? 'no answer' }
+  }
+}

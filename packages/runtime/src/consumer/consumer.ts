@@ -1,0 +1,360 @@
+import type { Core } from '../core.ts'
+import { channels } from '../diagnostics.ts'
+import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { formatHost, isProvablyGone } from '../lease/host.ts'
+import { lookEveryMs, type Observation, observe } from '../lease/observation.ts'
+import { newNonce } from '../lease/token.ts'
+import { onAbort, pause } from '../lifecycle/signals.ts'
+import { decoderOf } from '../stream/decode.ts'
+import type { EventStream } from '../stream/define-stream.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+import { startArgument } from '../stream/start-position.ts'
+import type { Tails } from '../tail/tails.ts'
+import { acquire, type AcquireAnswer, type Grant } from './acquire-script.ts'
+import type { ResolvedConsumerOptions } from './options.ts'
+import type { Pulse } from './pulse.ts'
+import { assertStartable, type ConsumerState, isRunning } from './state.ts'
+import { type ConsumerHandler, Tenure, type TenureEnd, type TenureScope } from './tenure.ts'
+
+export interface CloseOptions {
+  /**
+   * How long running handlers may take to finish, in milliseconds; afterwards their signals fire and
+   * closing goes on without them.
+   * @defaultValue 10_000
+   */
+  readonly deadlineMs?: number
+}
+
+const DEFAULT_CLOSE_DEADLINE_MS = 10_000
+/** How long storing the last position and releasing the lease may take. */
+const RELEASE_DEADLINE_MS = 2_000
+const GREATEST_BACKOFF_MS = 1_000
+
+/**
+ * Reads every event of a stream, in order, under a name whose position Redis keeps. One process at a
+ * time works under a name; the others stand by.
+ *
+ * Its loop is supervised: whatever goes wrong, it backs off and begins again, until `close()` or until
+ * the owner's policy says stop (`done` then rejects).
+ */
+export class Consumer<Data> {
+  readonly name: string
+  /** Settles when the consumer first holds the lease, or stands by for it. */
+  readonly ready: Promise<void>
+  /** Resolves after `close()`; rejects with the reason when the consumer stopped by itself. */
+  readonly done: Promise<void>
+  readonly #core: Core
+  readonly #tails: Tails
+  readonly #pulse: Pulse
+  readonly #stream: EventStream<never, Data>
+  readonly #keys: StreamKeys
+  readonly #options: ResolvedConsumerOptions
+  readonly #closing = new AbortController()
+  readonly #ready = Promise.withResolvers<void>()
+  readonly #done = Promise.withResolvers<void>()
+  readonly #pauses = new Set<string>()
+  readonly #running = new Map<string, Promise<void>>()
+  readonly #offSignal: () => void
+  #state: ConsumerState = { is: 'idle' }
+  #tenure: Tenure<Data> | undefined
+  #loop: Promise<void> | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(
+    core: Core,
+    tails: Tails,
+    pulse: Pulse,
+    stream: EventStream<never, Data>,
+    options: ResolvedConsumerOptions,
+  ) {
+    this.#core = core
+    this.#tails = tails
+    this.#pulse = pulse
+    this.#stream = stream
+    this.#keys = core.keysOf(stream)
+    this.#options = options
+    this.name = options.name
+    this.ready = this.#ready.promise
+    this.done = this.#done.promise
+    // Both are for whoever looks; a consumer that nobody awaits must not end the process.
+    this.ready.catch(() => undefined)
+    this.done.catch(() => undefined)
+    this.#offSignal = onAbort(options.signal, () => void this.close())
+  }
+
+  get state(): ConsumerState {
+    return this.#state
+  }
+
+  /** The greatest id with everything at or before it processed here; undefined without the lease. */
+  get position(): string | undefined {
+    return this.#tenure?.watermark
+  }
+
+  /** How many events are received and not done. */
+  get inFlight(): number {
+    return this.#tenure?.inFlight ?? 0
+  }
+
+  /** Why handing out is held back just now; empty when it is not. */
+  get pausedBy(): readonly string[] {
+    return [...this.#pauses]
+  }
+
+  /**
+   * Begins to work. The handler gets each event and its delivery context; an event is processed when
+   * the handler returns or its promise resolves.
+   * @throws MillraceError `STATE_INVALID` unless the consumer is idle
+   */
+  start(handler: ConsumerHandler<Data>): this {
+    assertStartable(this.#state, this.name)
+    if (typeof handler !== 'function') {
+      throw new MillraceError('OPTIONS_INVALID', `Consumer ${this.name}: the handler must be a function`)
+    }
+    this.#state = { is: 'starting' }
+    this.#loop = this.#run(handler)
+    return this
+  }
+
+  /** Hands out nothing more until every reason is resumed; running handlers go on. */
+  pause(reason = 'user'): void {
+    this.#pauses.add(reason)
+  }
+
+  resume(reason = 'user'): void {
+    this.#pauses.delete(reason)
+    if (this.#pauses.size === 0) this.#tenure?.wake()
+  }
+
+  /** The same as `close`: stops taking in, lets running handlers finish, stores the position. */
+  drain(options: CloseOptions = {}): Promise<void> {
+    return this.close(options)
+  }
+
+  /** Drains, releases the lease, and ends. Idempotent: a second call answers the same promise. */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(options.deadlineMs ?? DEFAULT_CLOSE_DEADLINE_MS)
+    return this.#closed
+  }
+
+  /** Resolves when the consumer has ended, whether it was closed or stopped by itself. */
+  get closed(): Promise<void> {
+    return this.done.catch(() => undefined)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    this.#offSignal()
+    if (isRunning(this.#state)) this.#state = { is: 'draining' }
+    const tenure = this.#tenure
+    if (tenure !== undefined) {
+      await this.#drainTenure(tenure, deadlineMs)
+      const cancel = this.#core.clock.after(RELEASE_DEADLINE_MS, () => {
+        tenure.abandon({ why: 'lost', detail: 'Redis did not answer while closing' })
+      })
+      await tenure.release()
+      cancel()
+    }
+    this.#closing.abort()
+    await this.#loop
+    if (this.#state.is !== 'stopped') this.#state = { is: 'closed' }
+    this.#ready.resolve()
+    this.#done.resolve()
+  }
+
+  async #drainTenure(tenure: Tenure<Data>, deadlineMs: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#core.clock.after(deadlineMs, () => {
+      tenure.abortHandlers(
+        new MillraceError('CLOSED', `Consumer ${this.name} closes; the deadline has passed`, {
+          name: this.name,
+        }),
+      )
+      resolve()
+    })
+    await Promise.race([tenure.drain(), late])
+    cancel()
+  }
+
+  /** Acquires, works, and begins again, until closed or stopped. */
+  async #run(handler: ConsumerHandler<Data>): Promise<void> {
+    const { signal } = this.#closing
+    let expected: { token: string } | undefined
+    let backoffMs = 0
+    while (!signal.aborted) {
+      try {
+        const taken = await this.#acquire(expected)
+        if (taken === undefined) break
+        const scope = this.#scope(handler)
+        const end = await this.#work(scope, taken.grant, taken.sentMs)
+        expected = this.#afterTenure(end, taken.grant)
+        backoffMs = 0
+        if (this.#state.is === 'stopped') return
+        if (end.why !== 'released') await pause(this.#core.clock, 10, signal)
+      } catch (error) {
+        if (signal.aborted) break
+        if (isMillraceError(error) && !error.retryable && error.code !== 'INTERNAL') {
+          this.#stop(error)
+          return
+        }
+        channels.loopFailed.publish({
+          loop: 'consumer',
+          stream: this.#stream.name,
+          name: this.name,
+          error: error instanceof Error ? error : new Error(messageOf(error)),
+        })
+        if (isRunning(this.#state)) this.#state = { is: 'standby', holder: '' }
+        backoffMs = Math.min(Math.max(backoffMs * 2, 50), GREATEST_BACKOFF_MS)
+        await pause(this.#core.clock, backoffMs, signal)
+      }
+    }
+  }
+
+  async #work(scope: TenureScope<Data>, grant: Grant, sentMs: number): Promise<TenureEnd> {
+    const tenure = new Tenure(scope, grant, sentMs)
+    this.#tenure = tenure
+    if (isRunning(this.#state)) this.#state = { is: 'holding', token: grant.fence.token }
+    this.#ready.resolve()
+    this.#report('acquired', grant.fence.token, grant.unclean ? 'the holder before is gone' : '')
+    tenure.begin()
+    const end = await tenure.ended
+    this.#tenure = undefined
+    return end
+  }
+
+  /** What the next attempt may expect, given how a tenure ended. */
+  #afterTenure(end: TenureEnd, grant: Grant): { token: string } | undefined {
+    const { token } = grant.fence
+    switch (end.why) {
+      case 'released':
+        this.#report('released', token, '')
+        return undefined
+      case 'lost':
+        this.#report('lost', token, end.detail)
+        if (isRunning(this.#state)) this.#state = { is: 'standby', holder: '' }
+        // If nobody took it over meanwhile it is still ours to take.
+        return { token }
+      case 'resync':
+        return { token }
+      case 'stopped':
+        this.#stop(end.error)
+        return undefined
+      default:
+        return end satisfies never
+    }
+  }
+
+  /** Looks and waits until the lease is ours; undefined when the consumer closes. */
+  async #acquire(
+    own: { token: string } | undefined,
+  ): Promise<{ grant: Grant; sentMs: number } | undefined> {
+    const { signal } = this.#closing
+    const { clock } = this.#core
+    let expected: { token: string; beat?: number } | undefined = own
+    let observation: Observation | undefined
+    while (!signal.aborted && this.#state.is !== 'draining') {
+      const { answer, sentMs } = await this.#ask(expected)
+      if (!answer.held) {
+        this.#reportGrant(answer.grant)
+        return { grant: answer.grant, sentMs }
+      }
+      if (isRunning(this.#state)) this.#state = { is: 'standby', holder: answer.holder }
+      this.#ready.resolve()
+      const seen = { token: answer.token, beat: answer.beat, leaseMs: answer.leaseMs }
+      const gone =
+        this.#core.options.sameHostTakeover && isProvablyGone(answer.holder, this.#core.host)
+      const verdict = observe(observation, seen, clock.monotonicMs())
+      observation = verdict.observation
+      if (gone || verdict.action === 'take-over') {
+        expected = { token: answer.token, beat: answer.beat }
+        observation = undefined
+        if (gone || own === undefined || own.token !== answer.token) {
+          this.#report('taken-over', answer.token, gone ? 'its process is gone' : 'its lease ran out')
+        }
+        continue
+      }
+      expected = undefined
+      await pause(clock, lookEveryMs(answer.leaseMs), signal)
+    }
+    return undefined
+  }
+
+  async #ask(
+    expected: { token: string; beat?: number } | undefined,
+  ): Promise<{ answer: AcquireAnswer; sentMs: number }> {
+    const { clock, connections, host } = this.#core
+    const nonce = newNonce()
+    let sentMs = 0
+    const answer = await connections.call(
+      'control',
+      this.#keys.tag,
+      async (session) => {
+        sentMs = clock.monotonicMs()
+        const reply = await acquire(session, this.#keys, {
+          name: this.name,
+          start: startArgument(this.#options.from),
+          nonce,
+          holder: formatHost(host),
+          leaseMs: this.#options.leaseMs,
+          ...(expected === undefined ? {} : { expected }),
+        })
+        // The lease was granted to this very request, and only the answer was lost.
+        if (!reply.held || !reply.token.endsWith(`-${nonce}`)) return reply
+        return await acquire(session, this.#keys, {
+          name: this.name,
+          start: startArgument(this.#options.from),
+          nonce,
+          holder: formatHost(host),
+          leaseMs: this.#options.leaseMs,
+          expected: { token: reply.token },
+        })
+      },
+      { signal: this.#closing.signal },
+    )
+    return { answer, sentMs }
+  }
+
+  #scope(handler: ConsumerHandler<Data>): TenureScope<Data> {
+    return {
+      core: this.#core,
+      streamName: this.#stream.name,
+      keys: this.#keys,
+      options: this.#options,
+      feed: this.#tails.feed(this.#stream),
+      pulse: this.#pulse,
+      decode: decoderOf(this.#stream),
+      handler,
+      running: this.#running,
+      isPaused: () => this.#pauses.size > 0,
+    }
+  }
+
+  #stop(error: MillraceError): void {
+    this.#state = { is: 'stopped', error }
+    this.#offSignal()
+    this.#ready.reject(error)
+    this.#done.reject(error)
+  }
+
+  #report(change: 'acquired' | 'lost' | 'released' | 'taken-over', token: string, reason: string): void {
+    channels.leaseChanged.publish({ stream: this.#stream.name, name: this.name, change, token, reason })
+  }
+
+  #reportGrant(grant: Grant): void {
+    if (grant.note !== 'recreated' && grant.note !== 'image') return
+    channels.positionChanged.publish({
+      stream: this.#stream.name,
+      name: this.name,
+      change: grant.note === 'recreated' ? 'recreated' : 'group-recreated',
+      from: grant.positionBefore,
+      to: grant.position,
+      detail:
+        grant.note === 'recreated'
+          ? 'the stream was created anew; the consumer begins at its start'
+          : 'the Redis consumer group that shows this position had vanished',
+    })
+  }
+}

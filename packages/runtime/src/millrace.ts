@@ -1,0 +1,185 @@
+import { type ConnectOptions, type RedisAddress, resolveConnectOptions } from './connection/options.ts'
+import { Consumer } from './consumer/consumer.ts'
+import { type ConsumerOptions, resolveConsumerOptions } from './consumer/options.ts'
+import { Pulse } from './consumer/pulse.ts'
+import { type Core, createCore, type StreamLike } from './core.ts'
+import { MillraceError } from './errors.ts'
+import { ConsumerGroup } from './group/group.ts'
+import type { GroupOptions } from './group/options.ts'
+import { onAbort } from './lifecycle/signals.ts'
+import type {
+  ProducerOptions,
+  PublishManyOptions,
+  PublishOptions,
+  PublishResult,
+} from './producer/options.ts'
+import { Producer } from './producer/producer.ts'
+import { type ReaderOptions, resolveReaderOptions } from './reader/options.ts'
+import { Reader } from './reader/reader.ts'
+import type { EventStream } from './stream/define-stream.ts'
+import { Tails } from './tail/tails.ts'
+
+/** Anything that has to be closed before the connections are. */
+interface Closable {
+  close(options?: { readonly deadlineMs?: number }): Promise<void>
+}
+
+/**
+ * Connects to Redis and makes sure that the server is one that Millrace can work with.
+ * @throws MillraceError `OPTIONS_INVALID`, `UNAVAILABLE`, `AUTH_FAILED`, `PERMISSION_DENIED`,
+ * `SERVER_UNSUPPORTED`
+ */
+export async function connect(address: RedisAddress, options: ConnectOptions = {}): Promise<Millrace> {
+  const core = createCore(resolveConnectOptions(address, options))
+  try {
+    await core.connections.session('data', 'connect', { signal: options.signal })
+  } catch (error) {
+    core.connections.close()
+    throw error
+  }
+  return new Millrace(core)
+}
+
+/** The way to all event streams of one Redis; everything made here shares its few connections. */
+export class Millrace {
+  readonly #core: Core
+  readonly #tails: Tails
+  readonly #pulses = new Map<string, Pulse>()
+  /** Default producers, each under the stream definition that it was made for. */
+  readonly #producers = new Map<object, Producer<unknown>>()
+  readonly #open = new Set<Closable>()
+  readonly #closed = Promise.withResolvers<void>()
+  readonly #offSignal: () => void
+  #closing: Promise<void> | undefined
+
+  /** Use {@link connect}. @internal */
+  constructor(core: Core) {
+    this.#core = core
+    this.#tails = new Tails(core)
+    this.#offSignal = onAbort(core.options.signal, () => void this.close())
+  }
+
+  /** Resolves when everything that `close` does is done. */
+  get closed(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  /** How many connections are open, by purpose. */
+  get connections(): Readonly<Record<string, number>> {
+    return this.#core.connections.count()
+  }
+
+  /**
+   * Publishes one event, or an array of events with the results in order, through a producer with
+   * default options that all calls for one stream definition share.
+   * @throws MillraceError see {@link Producer.publish}
+   */
+  publish<Input>(
+    stream: EventStream<Input, unknown>,
+    data: readonly Input[],
+    options?: PublishManyOptions,
+  ): Promise<PublishResult[]>
+  publish<Input>(
+    stream: EventStream<Input, unknown>,
+    data: Input,
+    options?: PublishOptions,
+  ): Promise<PublishResult>
+  publish<Input>(
+    stream: EventStream<Input, unknown>,
+    data: Input | readonly Input[],
+    options?: PublishManyOptions | PublishOptions,
+  ): Promise<PublishResult | PublishResult[]> {
+    const producer = this.#defaultProducer(stream)
+    return Array.isArray(data)
+      ? producer.publishMany(data as readonly Input[], options as PublishManyOptions | undefined)
+      : producer.publish(data as Input, options as PublishOptions | undefined)
+  }
+
+  /** A producer of its own, for options. */
+  producer<Input>(stream: EventStream<Input, unknown>, options: ProducerOptions = {}): Producer<Input> {
+    this.#assertOpen()
+    return this.#track(new Producer<Input>(this.#core, stream, options))
+  }
+
+  /** Reads from a position that the caller keeps; iterate it with `for await`. */
+  reader<Data>(stream: EventStream<never, Data>, options: ReaderOptions = {}): Reader<Data> {
+    this.#assertOpen()
+    const resolved = resolveReaderOptions(options)
+    return this.#track(new Reader<Data>(this.#core, this.#tails, stream, resolved))
+  }
+
+  /** Every event, in order, under a name whose position Redis keeps. */
+  consumer<Data>(stream: EventStream<never, Data>, options: ConsumerOptions): Consumer<Data> {
+    this.#assertOpen()
+    const resolved = resolveConsumerOptions(options)
+    return this.#track(
+      new Consumer<Data>(this.#core, this.#tails, this.#pulse(stream), stream, resolved),
+    )
+  }
+
+  /** Each event to one of the members of a group. */
+  consumerGroup<Data>(stream: EventStream<never, Data>, options: GroupOptions): ConsumerGroup<Data> {
+    this.#assertOpen()
+    return this.#track(new ConsumerGroup<Data>(this.#core, stream, options))
+  }
+
+  /**
+   * Closes everything that was made here, consumers and readers before producers, then the
+   * connections. Idempotent.
+   */
+  close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(options: { readonly deadlineMs?: number }): Promise<void> {
+    this.#offSignal()
+    const problems: unknown[] = []
+    const settle = async (closables: Iterable<Closable>): Promise<void> => {
+      const results = await Promise.allSettled([...closables].map((one) => one.close(options)))
+      for (const result of results) if (result.status === 'rejected') problems.push(result.reason)
+    }
+    // Handlers may publish until the end, so producers outlive consumers.
+    const producers = [...this.#open].filter((one) => one instanceof Producer)
+    await settle([...this.#open].filter((one) => !(one instanceof Producer)))
+    await settle(producers)
+    await this.#tails.close()
+    this.#core.connections.close()
+    this.#closed.resolve()
+    if (problems.length > 0) throw new AggregateError(problems, 'Closing Millrace met errors')
+  }
+
+  #defaultProducer<Input>(stream: EventStream<Input, unknown>): Producer<Input> {
+    this.#assertOpen()
+    const known = this.#producers.get(stream)
+    // The map gives back what was made for this very definition, so its input type is the same.
+    if (known !== undefined) return known as unknown as Producer<Input>
+    const producer = this.#track(new Producer<Input>(this.#core, stream, {}))
+    this.#producers.set(stream, producer as unknown as Producer<unknown>)
+    return producer
+  }
+
+  #pulse(stream: StreamLike): Pulse {
+    const keys = this.#core.keysOf(stream)
+    let pulse = this.#pulses.get(keys.stream)
+    if (pulse === undefined) this.#pulses.set(keys.stream, (pulse = new Pulse(this.#core, keys)))
+    return pulse
+  }
+
+  #track<T extends Closable & { readonly closed: Promise<void> }>(closable: T): T {
+    this.#open.add(closable)
+    const forget = (): void => {
+      this.#open.delete(closable)
+    }
+    void closable.closed.then(forget, forget)
+    return closable
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new MillraceError('CLOSED', 'Millrace was closed')
+  }
+}

@@ -1,0 +1,201 @@
+import type { Core } from '../core.ts'
+import { channels } from '../diagnostics.ts'
+import { isMillraceError, MillraceError } from '../errors.ts'
+import { onAbort, pause } from '../lifecycle/signals.ts'
+import { type Decode, decoderOf } from '../stream/decode.ts'
+import type { EventStream } from '../stream/define-stream.ts'
+import type { Decoded, Event } from '../stream/event.ts'
+import { readFigures } from '../stream/open-stream-script.ts'
+import type { StreamFeed } from '../tail/stream-feed.ts'
+import type { Subscriber, Subscription } from '../tail/subscription.ts'
+import type { Tails } from '../tail/tails.ts'
+import { assertReadable, type Cursor, resolveStart } from './cursor.ts'
+import type { ResolvedReaderOptions } from './options.ts'
+
+/** A pause before looking again when Redis is away, in milliseconds. */
+const LOOK_AGAIN_MS = 250
+
+/**
+ * Reads an event stream from a position that the caller keeps: an async iterable, to be iterated once.
+ * It writes nothing to Redis. It ends without an error when it is closed, when its signal fires, when
+ * the loop is left, or (with `live: false`) at the end of the stream; it ends with `CURSOR_INVALID`
+ * when its position means nothing any more.
+ */
+export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscriber<Data> {
+  readonly name = 'reader'
+  readonly decode: Decode<Data>
+  readonly latencyBudgetMs: number
+  readonly creditEvents: number
+  readonly creditBytes: number
+  readonly #core: Core
+  readonly #stream: EventStream<never, Data>
+  readonly #options: ResolvedReaderOptions
+  readonly #feed: StreamFeed
+  readonly #subscription: Subscription
+  readonly #closing = new AbortController()
+  readonly #closed = Promise.withResolvers<void>()
+  readonly #offSignal: () => void
+  #queue: Decoded<Data>[] = []
+  #head = 0
+  #atEnd = false
+  #failure: MillraceError | undefined
+  #wake: (() => void) | undefined
+  #position: Cursor | undefined
+  #opened: Promise<void> | undefined
+
+  constructor(core: Core, tails: Tails, stream: EventStream<never, Data>, options: ResolvedReaderOptions) {
+    this.#core = core
+    this.#stream = stream
+    this.#options = options
+    this.decode = decoderOf(stream)
+    this.latencyBudgetMs = options.latencyBudgetMs
+    this.creditEvents = options.bufferEvents
+    this.creditBytes = options.bufferBytes
+    this.#feed = tails.feed(stream)
+    this.#subscription = this.#feed.subscribe(this)
+    this.#offSignal = onAbort(options.signal, () => void this.close())
+  }
+
+  async next(): Promise<IteratorResult<Event<Data>, undefined>> {
+    if (this.#closing.signal.aborted) return { done: true, value: undefined }
+    this.#opened ??= this.#open()
+    for (;;) {
+      const decoded = this.#take()
+      if (decoded !== undefined) {
+        if (decoded.ok) return { done: false, value: decoded.event }
+        if (this.#options.onInvalid === 'throw') await this.#fail(decoded.error)
+        continue
+      }
+      if (this.#failure !== undefined) {
+        const failure = this.#failure
+        await this.close()
+        throw failure
+      }
+      if (this.#closing.signal.aborted) return { done: true, value: undefined }
+      if (this.#atEnd && !this.#options.live) return await this.return()
+      await this.#woken()
+    }
+  }
+
+  async return(): Promise<IteratorResult<Event<Data>, undefined>> {
+    await this.close()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  /** Resolves when the reader has ended. */
+  get closed(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  /** Ends the iteration. Idempotent. */
+  close(): Promise<void> {
+    this.#closing.abort()
+    this.#offSignal()
+    this.#subscription.close()
+    this.#queue = []
+    this.#wake?.()
+    this.#closed.resolve()
+    return this.closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** For the tail. @internal */
+  receive(batch: readonly Decoded<Data>[]): void {
+    this.#atEnd = false
+    for (const decoded of batch) this.#queue.push(decoded)
+    this.#wake?.()
+  }
+
+  /** For the tail. @internal */
+  caughtUp(): void {
+    this.#atEnd = true
+    this.#wake?.()
+  }
+
+  /** For the tail: drops what waits here and goes on after the last event that the caller took. @internal */
+  interrupted(reason: string): void {
+    this.#queue = []
+    this.#head = 0
+    channels.loopFailed.publish({
+      loop: 'reader',
+      stream: this.#stream.name,
+      name: this.name,
+      error: new Error(reason),
+    })
+    void this.#open()
+  }
+
+  /** Looks at the stream until that succeeds, makes sure that the position means something, and reads. */
+  async #open(): Promise<void> {
+    const { signal } = this.#closing
+    const keys = this.#core.keysOf(this.#stream)
+    while (!signal.aborted) {
+      try {
+        const figures = await this.#core.connections.call(
+          'data',
+          keys.tag,
+          (session) => readFigures(session, keys, this.#stream.name),
+          { signal },
+        )
+        if (signal.aborted) return
+        if (this.#position === undefined) {
+          this.#position = resolveStart(this.#options.from, figures, this.#stream.name)
+        } else {
+          assertReadable(this.#position, figures, this.#stream.name)
+          this.#position = { incarnation: figures.incarnation, id: this.#position.id }
+        }
+        this.#feed.adopt(figures.incarnation)
+        this.#subscription.resume(this.#position.id)
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        // Before the first look has succeeded the caller waits for it and is told.
+        if (!isMillraceError(error, 'UNAVAILABLE') || this.#position === undefined) {
+          this.#failure = isMillraceError(error)
+            ? error
+            : new MillraceError('INTERNAL', 'A reader failed', { cause: error })
+          this.#wake?.()
+          return
+        }
+        await pause(this.#core.clock, LOOK_AGAIN_MS, signal)
+      }
+    }
+  }
+
+  #take(): Decoded<Data> | undefined {
+    const decoded = this.#queue[this.#head]
+    if (decoded === undefined) return undefined
+    this.#head++
+    if (this.#head === this.#queue.length) {
+      this.#queue = []
+      this.#head = 0
+    }
+    this.#position = {
+      incarnation: this.#feed.incarnation,
+      id: decoded.ok ? decoded.event.id : decoded.id,
+    }
+    this.#subscription.release(1, decoded.bytes)
+    return decoded
+  }
+
+  async #fail(error: Error): Promise<never> {
+    await this.close()
+    throw error
+  }
+
+  #woken(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#wake = () => {
+      this.#wake = undefined
+      resolve()
+    }
+    return promise
+  }
+}
