@@ -4,6 +4,7 @@ import { MillraceError } from '../errors.ts'
 import { type Fence, fenceOf } from '../lease/token.ts'
 import { incarnationLua, newIncarnation, streamIdLua } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
+import { parseAttempts } from './attempts.ts'
 import { parseRanges, type Range } from './ranges.ts'
 
 const acquireScript: Script = defineScript(
@@ -193,18 +194,4 @@ function grantOf(text: readonly string[], nonce: string): Grant {
     positionBefore: text[8] ?? '',
     unclean: (text[9] ?? '') !== '',
   }
-}
-
-/** `id=n,id=n` */
-export function parseAttempts(text: string): Map<string, number> {
-  const attempts = new Map<string, number>()
-  for (const part of text === '' ? [] : text.split(',')) {
-    const [id, count] = part.split('=')
-    if (id !== undefined && count !== undefined) attempts.set(id, Number(count))
-  }
-  return attempts
-}
-
-export function formatAttempts(attempts: ReadonlyMap<string, number>): string {
-  return [...attempts].map(([id, count]) => `${id}=${count}`).join(',')
 }

@@ -11,10 +11,11 @@ import type { StreamKeys } from '../stream/keys.ts'
 import { startArgument } from '../stream/start-position.ts'
 import type { Tails } from '../tail/tails.ts'
 import { acquire, type AcquireAnswer, type Grant } from './acquire-script.ts'
+import type { ConsumerHandler } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse } from './pulse.ts'
 import { assertStartable, type ConsumerState, isRunning } from './state.ts'
-import { type ConsumerHandler, Tenure, type TenureEnd, type TenureScope } from './tenure.ts'
+import { Tenure, type TenureEnd, type TenureScope } from './tenure.ts'
 
 export interface CloseOptions {
   /**
@@ -153,7 +154,7 @@ export class Consumer<Data> {
     if (tenure !== undefined) {
       await this.#drainTenure(tenure, deadlineMs)
       const cancel = this.#core.clock.after(RELEASE_DEADLINE_MS, () => {
-        tenure.abandon({ why: 'lost', detail: 'Redis did not answer while closing' })
+        tenure.abandon('Redis did not answer while closing')
       })
       await tenure.release()
       cancel()

@@ -1,0 +1,341 @@
+import type { Clock } from '../lifecycle/clock.ts'
+import { Delivery, type DeliveryContext } from '../delivery/context.ts'
+import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
+import { channels } from '../diagnostics.ts'
+import { messageOf, MillraceError } from '../errors.ts'
+import type { Event } from '../stream/event.ts'
+import type { Entry } from './backlog.ts'
+import { Lanes } from './lanes.ts'
+import type { ResolvedConsumerOptions } from './options.ts'
+import { afterFailure } from './outcome.ts'
+
+export type ConsumerHandler<Data> = (event: Event<Data>, context: DeliveryContext) => unknown
+
+/** What the hand-out asks of the tenure that it works for, and tells it. */
+export interface HandOutOwner<Data> {
+  /** Whether a handler may be started now. */
+  mayStart(): boolean
+  /** The event is processed, or settled otherwise. */
+  completed(entry: Entry<Data>): void
+  /** The number of attempts of an event is to be stored. */
+  attemptFailed(id: string, attempts: number): void
+  /** Moves the event to the dead letters; afterwards it counts as completed. */
+  moveToDeadLetters(entry: Entry<Data>, reason: DeadLetterReason, error: string): Promise<void>
+  /** The owner's policy says stop. */
+  stop(error: MillraceError): void
+}
+
+export interface HandOutSettings<Data> {
+  readonly clock: Clock
+  readonly stream: string
+  readonly options: ResolvedConsumerOptions
+  readonly handler: ConsumerHandler<Data>
+  readonly lease: { readonly token: string }
+  /** Whether events may have been started by a holder before. */
+  readonly unclean: boolean
+  /** Handlers that still run, by event id, whichever tenure started them. */
+  readonly running: Map<string, Promise<void>>
+}
+
+/** How long handlers may be started without letting other work of the process have a turn, in ms. */
+const SLICE_MS = 10
+/** How often the clock is looked at for that, in events. */
+const SLICE_LOOK = 16
+/** How often running handlers are looked at for their time limit, as a part of it. */
+const TIMEOUT_LOOKS = 10
+
+/** Starts handlers lane by lane, sees what becomes of them, and tries again what failed. */
+export class HandOut<Data> {
+  readonly #settings: HandOutSettings<Data>
+  readonly #owner: HandOutOwner<Data>
+  readonly #lanes: Lanes<Data>
+  readonly #startedAt = new Map<Entry<Data>, number>()
+  readonly #timers = new Set<() => void>()
+  #driving = false
+  #closed = false
+  #onIdle: (() => void) | undefined
+
+  constructor(settings: HandOutSettings<Data>, owner: HandOutOwner<Data>) {
+    this.#settings = settings
+    this.#owner = owner
+    this.#lanes = new Lanes(settings.options.concurrency)
+  }
+
+  begin(): void {
+    this.#watchTimeouts()
+  }
+
+  add(entry: Entry<Data>): void {
+    this.#lanes.add(this.#laneOf(entry), entry)
+  }
+
+  /** Starts handlers while there are turns, giving way to other work of the process now and then. */
+  drive(): void {
+    // A handler that is done at once leads back here; the loop below takes the next event anyway.
+    if (this.#driving) return
+    this.#driving = true
+    const startMs = this.#settings.clock.monotonicMs()
+    for (let started = 1; !this.#closed && this.#owner.mayStart(); started++) {
+      const turn = this.#lanes.next()
+      if (turn === undefined) break
+      this.#start(turn.lane, turn.entry)
+      if (started % SLICE_LOOK === 0 && this.#settings.clock.monotonicMs() - startMs > SLICE_MS) {
+        setImmediate(() => {
+          this.#driving = false
+          this.drive()
+        })
+        return
+      }
+    }
+    this.#driving = false
+  }
+
+  /** Forgets what was not started. */
+  dropQueued(): void {
+    this.#lanes.dropQueued()
+  }
+
+  /** Settles when no handler runs. */
+  idle(): Promise<void> {
+    if (this.#lanes.active === 0) return Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onIdle = resolve
+    return promise
+  }
+
+  /** Fires the signals of all running handlers. */
+  abort(reason: MillraceError): void {
+    for (const entry of this.#startedAt.keys()) entry.delivery?.abort(reason)
+  }
+
+  /** Starts nothing more; what still runs is nobody's business here any more. */
+  close(): void {
+    this.#closed = true
+    for (const cancel of this.#timers) cancel()
+    this.#onIdle?.()
+  }
+
+  #laneOf({ decoded }: Entry<Data>): string {
+    if (this.#settings.options.order === 'stream' || decoded === undefined || !decoded.ok) return ''
+    return decoded.event.key ?? ''
+  }
+
+  #start(lane: string, entry: Entry<Data>): void {
+    const earlier = this.#settings.running.get(entry.id)
+    if (earlier !== undefined) {
+      // An earlier tenure's handler still has this event: never a second run beside the first.
+      this.#hold(lane, entry)
+      void earlier.then(() => {
+        this.#unhold(lane, entry)
+      })
+      return
+    }
+    entry.phase = 'running'
+    const { decoded } = entry
+    if (decoded === undefined || !decoded.ok) {
+      this.#invalid(lane, entry, decoded?.error ?? new Error('the event is gone'))
+      return
+    }
+    const redelivered = entry.attempts > 0 || this.#settings.unclean
+    const delivery = new Delivery(entry.attempts + 1, redelivered, this.#settings.lease)
+    entry.delivery = delivery
+    const startedMs = this.#settings.clock.monotonicMs()
+    let result: unknown
+    try {
+      result = this.#settings.handler(decoded.event, delivery)
+    } catch (error) {
+      this.#settled(lane, entry, delivery, startedMs, { error })
+      return
+    }
+    if (isThenable(result)) this.#await(lane, entry, delivery, startedMs, result)
+    else this.#settled(lane, entry, delivery, startedMs, undefined)
+  }
+
+  #await(
+    lane: string,
+    entry: Entry<Data>,
+    delivery: Delivery,
+    startedMs: number,
+    result: PromiseLike<unknown>,
+  ): void {
+    this.#startedAt.set(entry, startedMs)
+    const done = (failure: { error: unknown } | undefined): void => {
+      this.#settings.running.delete(entry.id)
+      this.#startedAt.delete(entry)
+      this.#settled(lane, entry, delivery, startedMs, failure)
+    }
+    const settled = Promise.resolve(result).then(
+      () => {
+        done(undefined)
+      },
+      (error: unknown) => {
+        done({ error })
+      },
+    )
+    this.#settings.running.set(entry.id, settled)
+  }
+
+  #settled(
+    lane: string,
+    entry: Entry<Data>,
+    delivery: Delivery,
+    startedMs: number,
+    thrown: { readonly error: unknown } | undefined,
+  ): void {
+    const { abortReason } = delivery
+    // Too slow counts as failed even if the handler came to its end; other aborts are not its fault.
+    const tooSlow = abortReason instanceof MillraceError && abortReason.code === 'HANDLER_FAILED'
+    const failure = thrown ?? (tooSlow ? { error: abortReason } : undefined)
+    this.#report(entry, delivery, startedMs, failure)
+    if (this.#closed) return
+    if (failure === undefined) {
+      this.#complete(lane, entry)
+    } else if (abortReason !== undefined && !tooSlow) {
+      // It was told to give up because we close: not done, and no attempt to count.
+      entry.phase = 'queued'
+      this.#lanes.done(lane)
+      this.#noteIdle()
+    } else {
+      this.#failed(lane, entry, failure.error)
+    }
+  }
+
+  #complete(lane: string, entry: Entry<Data>): void {
+    this.#owner.completed(entry)
+    this.#lanes.done(lane)
+    this.#noteIdle()
+    this.drive()
+  }
+
+  #failed(lane: string, entry: Entry<Data>, error: unknown): void {
+    const { clock, options } = this.#settings
+    const nowMs = clock.monotonicMs()
+    entry.attempts++
+    if (entry.heldSinceMs === 0) entry.heldSinceMs = nowMs
+    this.#owner.attemptFailed(entry.id, entry.attempts)
+    const next = afterFailure(error, entry.attempts, nowMs - entry.heldSinceMs, entry.id, options)
+    switch (next.action) {
+      case 'retry':
+        this.#hold(lane, entry)
+        this.#after(next.afterMs, () => {
+          this.#unhold(lane, entry)
+        })
+        return
+      case 'dead-letter':
+        this.#toDeadLetters(lane, entry, next.reason, messageOf(error))
+        return
+      case 'stop':
+        this.#stop('HANDLER_FAILED', `the handler failed ${entry.attempts} times at ${entry.id}`, error)
+        return
+      default:
+        next satisfies never
+    }
+  }
+
+  #invalid(lane: string, entry: Entry<Data>, error: Error): void {
+    const { onInvalid } = this.#settings.options
+    switch (onInvalid) {
+      case 'skip':
+        this.#complete(lane, entry)
+        return
+      case 'dead-letter':
+        this.#toDeadLetters(lane, entry, 'invalid', error.message)
+        return
+      case 'stop':
+        this.#stop('PAYLOAD_INVALID', error.message, error)
+        return
+      default:
+        onInvalid satisfies never
+    }
+  }
+
+  #toDeadLetters(lane: string, entry: Entry<Data>, reason: DeadLetterReason, error: string): void {
+    void this.#owner.moveToDeadLetters(entry, reason, error).then(() => {
+      if (!this.#closed) this.#complete(lane, entry)
+    })
+  }
+
+  #hold(lane: string, entry: Entry<Data>): void {
+    entry.phase = 'held'
+    this.#lanes.hold(lane)
+    this.#noteIdle()
+    this.drive()
+  }
+
+  #unhold(lane: string, entry: Entry<Data>): void {
+    if (this.#closed) return
+    entry.phase = 'queued'
+    this.#lanes.unhold(lane)
+    this.drive()
+  }
+
+  #stop(code: 'HANDLER_FAILED' | 'PAYLOAD_INVALID', text: string, cause: unknown): void {
+    const { options, stream } = this.#settings
+    this.#owner.stop(
+      new MillraceError(code, `Consumer ${options.name} stopped: ${text}`, {
+        cause,
+        name: options.name,
+        stream,
+      }),
+    )
+  }
+
+  #report(
+    entry: Entry<Data>,
+    delivery: Delivery,
+    startedMs: number,
+    failure: { readonly error: unknown } | undefined,
+  ): void {
+    if (!channels.handled.hasSubscribers) return
+    const { clock, options, stream } = this.#settings
+    channels.handled.publish({
+      stream,
+      name: options.name,
+      id: entry.id,
+      attempt: delivery.attempt,
+      ok: failure === undefined,
+      waitedMs: startedMs - entry.receivedMs,
+      durationMs: clock.monotonicMs() - startedMs,
+      error: failure === undefined ? undefined : asError(failure.error),
+    })
+  }
+
+  #watchTimeouts(): void {
+    const { clock, options } = this.#settings
+    const limitMs = options.handlerTimeoutMs
+    this.#after(limitMs / TIMEOUT_LOOKS, () => {
+      const nowMs = clock.monotonicMs()
+      for (const [entry, startedMs] of this.#startedAt) {
+        if (nowMs - startedMs < limitMs) continue
+        entry.delivery?.abort(
+          new MillraceError('HANDLER_FAILED', `The handler took longer than ${limitMs} ms`, {
+            name: options.name,
+          }),
+        )
+      }
+      this.#watchTimeouts()
+    })
+  }
+
+  #after(ms: number, action: () => void): void {
+    const cancel = this.#settings.clock.after(ms, () => {
+      this.#timers.delete(cancel)
+      action()
+    })
+    this.#timers.add(cancel)
+  }
+
+  #noteIdle(): void {
+    if (this.#lanes.active === 0) this.#onIdle?.()
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
+  )
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause))
+}
