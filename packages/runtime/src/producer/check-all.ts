@@ -1,13 +1,14 @@
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { validate } from '../stream/validation.ts'
-import { type EncodedEntry, encode, type Extras } from './encode.ts'
+import { encode, type Extras, type OutgoingEvent } from './encode.ts'
+import type { PublishCall } from './publish-call.ts'
 
 /** How many problems the message of the error names; `issues` has all. */
 const PROBLEMS_IN_MESSAGE = 3
 
 export interface Checked {
-  readonly entries: readonly EncodedEntry[]
+  readonly events: readonly OutgoingEvent[]
   /** Set when the schema answers later; rejects when an input is bad. */
   readonly verdict: Promise<void> | undefined
 }
@@ -20,28 +21,30 @@ export function checkAll<Input>(
   stream: EventStream<Input, unknown>,
   inputs: readonly Input[],
   extras: Extras | undefined,
+  idempotencyKeys: readonly string[] | undefined,
+  call: PublishCall,
 ): Checked {
-  const entries: EncodedEntry[] = []
+  const events: OutgoingEvent[] = []
   const problems = new Map<number, unknown>()
   const later: Promise<unknown>[] = []
   for (const [i, input] of inputs.entries()) {
     try {
       const verdict = stream.schema === undefined ? undefined : validate(stream.schema, input, stream.name)
       if (verdict instanceof Promise) later.push(verdict.catch((error: unknown) => problems.set(i, error)))
-      entries.push(encode(stream, input, extras))
+      events.push(encode(stream, input, extras, call, i, idempotencyKeys?.[i]))
     } catch (error) {
       problems.set(i, error)
     }
   }
   if (later.length === 0) {
     throwAny(problems, stream.name)
-    return { entries, verdict: undefined }
+    return { events, verdict: undefined }
   }
   // Encoding has failed already, or a schema may still refuse: the call fails with all of it at once.
   const verdict = Promise.all(later).then(() => {
     throwAny(problems, stream.name)
   })
-  return { entries, verdict }
+  return { events, verdict }
 }
 
 function throwAny(problems: ReadonlyMap<number, unknown>, stream: string): void {

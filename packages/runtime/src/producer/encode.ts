@@ -16,13 +16,10 @@ export interface OutgoingEvent {
   readonly bytes: number
 }
 
-/** The part of an outgoing event that comes from the caller's input. */
-export type EncodedEntry = Pick<OutgoingEvent, 'bytes' | 'names' | 'values'>
-
 const DATA: readonly string[] = [entryFields.data]
 const DATA_BYTES = entryFields.data.length
 const DATA_AND_KEY: readonly string[] = [entryFields.data, entryFields.key]
-const DATA_AND_KEY_BYTES = DATA_BYTES + entryFields.key.length
+const KEY_BYTES = entryFields.key.length
 
 /**
  * Encodes one input as the stream stores it: as given, not as its schema transforms it.
@@ -32,18 +29,38 @@ export function encode<Input>(
   stream: EventStream<Input, unknown>,
   input: Input,
   extras: Extras | undefined,
-): EncodedEntry {
+  call: PublishCall,
+  index: number,
+  idempotencyKey: string | undefined,
+): OutgoingEvent {
   const data = encodePayload(stream, input)
   const key = stream.key === undefined ? undefined : keyOf(stream.key, input, stream.name)
-  const entry = extras === undefined ? plainEntry(data, key) : entryWith(data, key, extras)
-  if (entry.bytes > stream.limits.maxPayloadBytes) {
+  let names: readonly string[]
+  let values: readonly (string | Buffer)[]
+  let bytes: number
+  if (extras !== undefined) {
+    const fields = buildEntry(data, { ...extras, key })
+    names = fields.filter((_, i) => i % 2 === 0).map(String)
+    values = fields.filter((_, i) => i % 2 === 1)
+    bytes = entryBytes(fields)
+  } else {
+    bytes = DATA_BYTES + (typeof data === 'string' ? Buffer.byteLength(data) : data.length)
+    names = DATA
+    values = [data]
+    if (key !== undefined) {
+      bytes += KEY_BYTES + Buffer.byteLength(key)
+      names = DATA_AND_KEY
+      values = [data, key]
+    }
+  }
+  if (bytes > stream.limits.maxPayloadBytes) {
     throw new MillraceError(
       'PAYLOAD_TOO_LARGE',
-      `An event of ${stream.name} has ${entry.bytes} bytes; at most ${stream.limits.maxPayloadBytes} are allowed`,
+      `An event of ${stream.name} has ${bytes} bytes; at most ${stream.limits.maxPayloadBytes} are allowed`,
       { stream: stream.name },
     )
   }
-  return entry
+  return { call, index, idempotencyKey, names, values, bytes }
 }
 
 export type Extras = Pick<PublishOptions, 'headers' | 'timeMs' | 'type'>
@@ -79,26 +96,4 @@ function keyOf<Input>(key: (input: Input) => string, input: Input, stream: strin
     `The key function of ${stream} must answer a text, not a ${typeof found}`,
     { stream },
   )
-}
-
-function plainEntry(data: string | Buffer, key: string | undefined): EncodedEntry {
-  const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length
-  return key === undefined
-    ? { names: DATA, values: [data], bytes: DATA_BYTES + bytes }
-    : {
-        names: DATA_AND_KEY,
-        values: [data, key],
-        bytes: DATA_AND_KEY_BYTES + bytes + Buffer.byteLength(key),
-      }
-}
-
-function entryWith(data: string | Buffer, key: string | undefined, extras: Extras): EncodedEntry {
-  const fields = buildEntry(data, { ...extras, key })
-  const names: string[] = []
-  const values: (string | Buffer)[] = []
-  for (const [i, field] of fields.entries()) {
-    if (i % 2 === 0) names.push(String(field))
-    else values.push(field)
-  }
-  return { names, values, bytes: entryBytes(fields) }
 }

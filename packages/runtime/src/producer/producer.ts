@@ -6,7 +6,7 @@ import { abortedError, onAbort, throwIfAborted, withDeadline } from '../lifecycl
 import type { EventStream } from '../stream/define-stream.ts'
 import { validate } from '../stream/validation.ts'
 import { checkAll } from './check-all.ts'
-import { type EncodedEntry, encode, type Extras, type OutgoingEvent } from './encode.ts'
+import { encode, type Extras, type OutgoingEvent } from './encode.ts'
 import { Intake } from './intake.ts'
 import {
   checkPublishManyOptions,
@@ -18,7 +18,7 @@ import {
   type ResolvedProducerOptions,
   resolveProducerOptions,
 } from './options.ts'
-import { type Outcome, PublishCall } from './publish-call.ts'
+import { type Answerer, answerAll, PublishCall } from './publish-call.ts'
 import { SendLoop } from './send.ts'
 
 export interface DrainOptions {
@@ -86,15 +86,12 @@ export class Producer<Input> {
       this.#assertOpen(options?.signal)
       const { schema } = this.#stream
       const verdict = schema === undefined ? undefined : validate(schema, data, this.#stream.name)
-      const entry = this.#encode(verdict, data, options)
-      const call = this.#open(1, options, {
-        resolve: (results) => {
-          resolve(results[0] as PublishResult)
-        },
-        reject,
-        settled: this.#settled,
-      })
-      this.#send(call, [outgoing(call, 0, options?.idempotencyKey, entry)], verdict)
+      const call = this.#newCall(1, options?.deadlineMs, resolve, reject)
+      const event = this.#encode(data, options, call, verdict)
+      this.#open(call, options?.signal)
+      if (verdict instanceof Promise || this.#intake.busy) {
+        this.#intake.enter(call, [event], Promise.resolve(verdict))
+      } else this.#loop.offer(event)
     })
   }
 
@@ -113,12 +110,23 @@ export class Producer<Input> {
         resolve([])
         return
       }
-      const batch = checkAll(this.#stream, data, extrasOf(options))
-      const call = this.#open(data.length, options, { resolve, reject, settled: this.#settled })
-      const events = batch.entries.map((entry, i) =>
-        outgoing(call, i, options?.idempotencyKeys?.[i], entry),
+      const call = this.#newCall(
+        data.length,
+        options?.deadlineMs,
+        answerAll(data.length, resolve),
+        reject,
       )
-      this.#send(call, events, batch.verdict)
+      const { events, verdict } = checkAll(
+        this.#stream,
+        data,
+        extrasOf(options),
+        options?.idempotencyKeys,
+        call,
+      )
+      this.#open(call, options?.signal)
+      if (verdict !== undefined || this.#intake.busy) {
+        this.#intake.enter(call, events, Promise.resolve(verdict))
+      } else for (const event of events) this.#loop.offer(event)
     })
   }
 
@@ -168,35 +176,42 @@ export class Producer<Input> {
     throwIfAborted(signal, 'The publish')
   }
 
-  /** A promise of the schema's that nobody will wait for must not become an unhandled rejection. */
-  #encode(verdict: unknown, data: Input, options: PublishOptions | undefined): EncodedEntry {
+  #newCall(
+    size: number,
+    deadlineMs: number | undefined,
+    answer: Answerer,
+    reject: (error: Error) => void,
+  ): PublishCall {
+    const nowMs = this.#core.clock.monotonicMs()
+    const dueMs = nowMs + (deadlineMs ?? this.#options.deadlineMs)
+    return new PublishCall(size, nowMs, dueMs, answer, reject, this.#settled)
+  }
+
+  #encode(
+    data: Input,
+    options: PublishOptions | undefined,
+    call: PublishCall,
+    verdict: unknown,
+  ): OutgoingEvent {
     try {
-      return encode(this.#stream, data, extrasOf(options))
+      return encode(this.#stream, data, extrasOf(options), call, 0, options?.idempotencyKey)
     } catch (error) {
+      // Nobody waits any more for what the schema will say; it must not be an unhandled rejection.
       if (verdict instanceof Promise) verdict.catch(() => undefined)
       throw error
     }
   }
 
-  #open(size: number, options: PublishOptions | PublishManyOptions | undefined, outcome: Outcome): PublishCall {
-    const nowMs = this.#core.clock.monotonicMs()
-    const dueMs = nowMs + (options?.deadlineMs ?? this.#options.deadlineMs)
-    const call = new PublishCall(size, nowMs, dueMs, outcome)
+  /** From here on the call counts as under way. */
+  #open(call: PublishCall, signal: AbortSignal | undefined): void {
     this.#calls.add(call)
-    const signal = options?.signal
     if (signal !== undefined) {
       call.offSignal = onAbort(signal, () => {
         this.#giveUp([call], () => abortedError(signal, 'The publish'))
       })
     }
-    if (this.#dueTimer === undefined || dueMs < this.#dueTimer.atMs) this.#armDueTimer(dueMs, nowMs)
-    return call
-  }
-
-  #send(call: PublishCall, events: readonly OutgoingEvent[], verdict: unknown): void {
-    if (verdict instanceof Promise || this.#intake.busy) {
-      this.#intake.enter(call, events, Promise.resolve(verdict))
-    } else for (const event of events) this.#loop.offer(event)
+    const { startedMs, dueMs } = call
+    if (this.#dueTimer === undefined || dueMs < this.#dueTimer.atMs) this.#armDueTimer(dueMs, startedMs)
   }
 
   readonly #settled = (call: PublishCall): void => {
@@ -258,15 +273,6 @@ function extrasOf(options: PublishOptions | PublishManyOptions | undefined): Ext
   if (options === undefined) return undefined
   const { type, timeMs, headers } = options
   return type === undefined && timeMs === undefined && headers === undefined ? undefined : options
-}
-
-function outgoing(
-  call: PublishCall,
-  index: number,
-  idempotencyKey: string | undefined,
-  { names, values, bytes }: EncodedEntry,
-): OutgoingEvent {
-  return { call, index, idempotencyKey, names, values, bytes }
 }
 
 function closedError(message: string): MillraceError {

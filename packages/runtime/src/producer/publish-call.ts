@@ -2,41 +2,53 @@ import type { OutgoingEvent } from './encode.ts'
 import type { PublishResult } from './options.ts'
 import type { Batch } from './window.ts'
 
-/** One call of `publish` or `publishMany`, from its acceptance until its promise is settled. */
+/**
+ * One call of `publish` or `publishMany`, from its acceptance until its promise is settled. With
+ * `publish` there is one for each event, so it is kept small.
+ */
 export class PublishCall {
   readonly size: number
   readonly startedMs: number
   readonly dueMs: number
   /** How many of its events are known to be in the stream. */
   stored = 0
-  /** The batch of its first event, once that has a sequence. */
-  firstBatch: Batch<OutgoingEvent> | undefined
-  /** Takes the listener off the caller's signal. */
-  offSignal: (() => void) | undefined
   settled = false
-  readonly #results: PublishResult[] = []
-  readonly #outcome: Outcome
+  /** The batch of its first event, once that has a sequence. */
+  firstBatch: Batch<OutgoingEvent> | undefined = undefined
+  /** Takes the listener off the caller's signal. */
+  offSignal: (() => void) | undefined = undefined
+  readonly #answer: Answerer
+  readonly #reject: (error: Error) => void
+  readonly #onSettled: (call: PublishCall) => void
 
-  constructor(size: number, startedMs: number, dueMs: number, outcome: Outcome) {
+  constructor(
+    size: number,
+    startedMs: number,
+    dueMs: number,
+    answer: Answerer,
+    reject: (error: Error) => void,
+    onSettled: (call: PublishCall) => void,
+  ) {
     this.size = size
     this.startedMs = startedMs
     this.dueMs = dueMs
-    this.#outcome = outcome
+    this.#answer = answer
+    this.#reject = reject
+    this.#onSettled = onSettled
   }
 
   /** The event with this index is in the stream. */
   confirm(index: number, id: string, duplicate: boolean): void {
     if (this.settled) return
-    this.#results[index] = { id, duplicate, stored: 'stream' }
-    if (++this.stored < this.size) return
-    this.#settle()
-    this.#outcome.resolve(this.#results)
+    this.stored++
+    if (this.stored === this.size) this.#settle()
+    this.#answer({ id, duplicate, stored: 'stream' }, index)
   }
 
   fail(error: Error): void {
     if (this.settled) return
     this.#settle()
-    this.#outcome.reject(error)
+    this.#reject(error)
   }
 
   /** Whether some of it is in the stream, or may be, or may still get there. */
@@ -49,12 +61,19 @@ export class PublishCall {
     this.settled = true
     this.offSignal?.()
     this.offSignal = undefined
-    this.#outcome.settled(this)
+    this.#onSettled(this)
   }
 }
 
-export interface Outcome {
-  resolve(results: PublishResult[]): void
-  reject(error: Error): void
-  settled(call: PublishCall): void
+/** Takes the result of one event after the other. For `publish` it is the promise's own resolver. */
+export type Answerer = (result: PublishResult, index: number) => void
+
+/** Gathers the results of a whole array, and resolves when all are there. */
+export function answerAll(size: number, resolve: (results: PublishResult[]) => void): Answerer {
+  const results: PublishResult[] = []
+  let there = 0
+  return (result, index) => {
+    results[index] = result
+    if (++there === size) resolve(results)
+  }
 }
