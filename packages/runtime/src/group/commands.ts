@@ -1,0 +1,405 @@
+import { evaluate, type Script, type ScriptArgument } from '../connection/script.ts'
+import type { WaitOptions } from '../connection/connections.ts'
+import type { Session } from '../connection/session.ts'
+import type { Core } from '../core.ts'
+import { formatHost } from '../lease/host.ts'
+import { MillraceError } from '../errors.ts'
+import { newIncarnation } from '../stream/incarnation.ts'
+import type { RawEntry } from '../stream/entry.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+import type { ResolvedGroupOptions } from './options.ts'
+import { type MemberRecord, parseMemberRecord } from './member-record.ts'
+import { beatScript } from './scripts/beat-script.ts'
+import { claimScript } from './scripts/claim-script.ts'
+import { deadLetterScript } from './scripts/dead-letter-script.ts'
+import { joinScript } from './scripts/join-script.ts'
+import { leaveScript } from './scripts/leave-script.ts'
+import { pendingScript, restoreScript } from './scripts/reconcile-script.ts'
+import { settleScript } from './scripts/settle-script.ts'
+
+/** Who a member is to Redis, for the length of one connection. */
+export interface Identity {
+  /** The consumer name: the member's label and the nonce of its token. */
+  readonly name: string
+  readonly token: string
+  readonly incarnation: string
+  /** Incarnation and generation of the native group: another stamp means that old entries are void. */
+  readonly stamp: string
+}
+
+/** One entry that is pending for somebody. */
+export interface PendingEntry {
+  readonly id: string
+  /** Since its last delivery or recorded failure. */
+  readonly idleMs: number
+  /** The number of the attempt that comes next, as it was written. */
+  readonly attempt: number
+}
+
+export interface Joined {
+  readonly identity: Identity
+  readonly outcome: 'created' | 'group-recreated' | 'joined' | 'recreated'
+  readonly oldPosition: string
+  readonly position: string
+  /** What became of the identity that this one succeeds. */
+  readonly predecessor: 'GONE' | 'NONE' | 'OK' | 'REVOKED'
+  readonly expired: number
+  readonly pending: readonly PendingEntry[]
+}
+
+/** Why a script refused its caller. */
+export type Refusal = 'GONE' | 'NOGROUP' | 'RECREATED' | 'REVOKED'
+
+/** Another consumer of the native group, or another record in the state. */
+export interface OtherMember {
+  readonly name: string
+  readonly record: MemberRecord | undefined
+  /** Undefined when the native group does not know the name. */
+  readonly pending: number | undefined
+}
+
+export interface BeatAnswer {
+  readonly pending: number
+  readonly redrive: number
+  readonly entriesAdded: number
+  readonly lastId: string
+  readonly others: readonly OtherMember[]
+}
+
+export interface ClaimAnswer {
+  readonly drained: boolean
+  readonly expired: number
+  readonly entries: readonly PendingEntry[]
+}
+
+export interface Settlement {
+  readonly acks: readonly string[]
+  readonly attempts: readonly { readonly id: string; readonly attempt: number }[]
+  readonly releases: readonly PendingEntry[]
+}
+
+/** How long the record of a revoked name is kept once the native group has forgotten the name. */
+const REVOKED_KEPT_SECONDS = 3_600
+
+/**
+ * The scripts of one consumer group, with their answers in shape. All of them may be repeated without
+ * harm; the calls wait for Redis as the connection's deadline allows.
+ */
+export class GroupCommands {
+  readonly keys: StreamKeys
+  readonly #core: Core
+  readonly #options: ResolvedGroupOptions
+  readonly #stream: string
+
+  constructor(core: Core, stream: string, keys: StreamKeys, options: ResolvedGroupOptions) {
+    this.#core = core
+    this.#stream = stream
+    this.keys = keys
+    this.#options = options
+  }
+
+  /**
+   * @param nonce the same one until it has succeeded, because an answer may have been lost
+   * @throws MillraceError `NAME_IN_USE`, `KEY_TYPE`, `UNAVAILABLE`
+   */
+  async join(
+    nonce: string,
+    predecessor: Identity | undefined,
+    wait: WaitOptions,
+  ): Promise<Joined> {
+    const { keys } = this
+    const { name: group, member, leaseMs, startAfter } = this.#options
+    const name = `${member}:${nonce}`
+    const reply = await this.#evaluate(
+      'control',
+      joinScript,
+      [keys.stream, keys.meta, keys.state(group)],
+      [
+        keys.tag,
+        newIncarnation(),
+        group,
+        name,
+        nonce,
+        leaseMs,
+        formatHost(this.#core.host),
+        startAfter ?? '',
+        predecessor?.name ?? '',
+        predecessor?.token ?? '',
+      ],
+      wait,
+    )
+    const facts = { stream: this.#stream, name: group }
+    if (reply[0] === 'NAME_IN_USE') {
+      throw new MillraceError(
+        'NAME_IN_USE',
+        `${group} is a ${String(reply[1])} on ${this.#stream}, not a consumer group`,
+        facts,
+      )
+    }
+    if (reply[0] === 'TYPE') {
+      throw new MillraceError('KEY_TYPE', `The key ${String(reply[1])} holds a ${String(reply[2])}`, facts)
+    }
+    const incarnation = String(reply[2])
+    return {
+      identity: {
+        name,
+        token: String(reply[1]),
+        incarnation,
+        stamp: `${incarnation}/${String(reply[3])}`,
+      },
+      outcome: String(reply[4]) as Joined['outcome'],
+      oldPosition: String(reply[5]),
+      position: String(reply[6]),
+      predecessor: String(reply[7]) as Joined['predecessor'],
+      expired: Number(reply[8]),
+      pending: pendingEntries(reply[9]),
+    }
+  }
+
+  /** @param onSend is told each time the script is sent, because a lease counts from there */
+  async beat(
+    identity: Identity,
+    onSend: () => void,
+    wait: WaitOptions,
+  ): Promise<BeatAnswer | Refusal> {
+    const { keys } = this
+    const group = this.#options.name
+    const args = [...this.#caller(identity), formatHost(this.#core.host), REVOKED_KEPT_SECONDS]
+    const reply = (await this.#core.connections.call(
+      'control',
+      keys.tag,
+      (session) => {
+        onSend()
+        return evaluate(
+          session,
+          beatScript,
+          [keys.stream, keys.meta, keys.state(group), keys.redrive(group)],
+          args,
+        )
+      },
+      wait,
+    )) as unknown[]
+    if (reply[0] !== 'OK') return refusal(reply)
+    return {
+      pending: Number(reply[1]),
+      redrive: Number(reply[2]),
+      entriesAdded: Number(reply[3]),
+      lastId: String(reply[4]),
+      others: otherMembers(reply[5] as readonly unknown[]),
+    }
+  }
+
+  /** Answers the ids of attempts to write whose entries have left the stream. */
+  async settle(
+    identity: Identity,
+    { acks, attempts, releases }: Settlement,
+    wait: WaitOptions,
+  ): Promise<readonly string[] | Refusal> {
+    const args: ScriptArgument[] = [
+      ...this.#caller(identity),
+      `${identity.name}:released`,
+      acks.length,
+      attempts.length,
+      releases.length,
+      ...acks,
+    ]
+    for (const { id, attempt } of attempts) args.push(id, attempt)
+    for (const { id, idleMs, attempt } of releases) args.push(id, Math.round(idleMs), attempt)
+    const reply = await this.#evaluate('data', settleScript, this.#streamAndState(), args, wait)
+    return reply[0] === 'OK' ? (reply.slice(1) as string[]) : refusal(reply)
+  }
+
+  async claim(
+    identity: Identity,
+    from: string,
+    record: string,
+    most: number,
+    wait: WaitOptions,
+  ): Promise<ClaimAnswer | Refusal | 'CHANGED'> {
+    const reply = await this.#evaluate(
+      'control',
+      claimScript,
+      this.#streamAndState(),
+      [...this.#caller(identity), from, record, most],
+      wait,
+    )
+    if (reply[0] === 'CHANGED') return 'CHANGED'
+    if (reply[0] !== 'OK') return refusal(reply)
+    return {
+      drained: reply[1] === 1,
+      expired: Number(reply[2]),
+      entries: pendingEntries(reply[3]),
+    }
+  }
+
+  async deadLetter(
+    identity: Identity,
+    letter: { id: string; reason: string; attempts: number; error: string },
+    wait: WaitOptions,
+  ): Promise<'EXPIRED' | 'FULL' | 'OK' | 'SETTLED' | Refusal> {
+    const reply = await this.#evaluate(
+      'data',
+      deadLetterScript,
+      [...this.#streamAndState(), this.keys.dead(this.#options.name)],
+      [
+        ...this.#caller(identity),
+        letter.id,
+        letter.reason,
+        letter.attempts,
+        letter.error,
+        this.#options.maxDeadLetters,
+      ],
+      wait,
+    )
+    return String(reply[0]) as 'EXPIRED' | 'FULL' | 'OK' | 'SETTLED' | Refusal
+  }
+
+  /** All entries that are pending for the member. */
+  async pending(identity: Identity, wait: WaitOptions): Promise<readonly PendingEntry[] | Refusal> {
+    const all: PendingEntry[] = []
+    for (let from = '-'; ; from = `(${all.at(-1)?.id ?? ''}`) {
+      const reply = await this.#evaluate(
+        'control',
+        pendingScript,
+        this.#streamAndState(),
+        [...this.#caller(identity), from, PENDING_PAGE],
+        wait,
+      )
+      if (reply[0] !== 'OK') return refusal(reply)
+      const page = pendingEntries(reply[1])
+      all.push(...page)
+      if (page.length < PENDING_PAGE) return all
+    }
+  }
+
+  /** Makes entries pending again that are pending for nobody; answers those that are the member's now. */
+  async restore(
+    identity: Identity,
+    entries: readonly { readonly id: string; readonly attempt: number }[],
+    wait: WaitOptions,
+  ): Promise<readonly string[] | Refusal> {
+    const args = [...this.#caller(identity), ...entries.flatMap(({ id, attempt }) => [id, attempt])]
+    const reply = await this.#evaluate('control', restoreScript, this.#streamAndState(), args, wait)
+    return reply[0] === 'OK' ? (reply[1] as string[]) : refusal(reply)
+  }
+
+  async leave(identity: Identity, wait: WaitOptions): Promise<void> {
+    const { name, token } = identity
+    await this.#evaluate('control', leaveScript, this.#streamAndState(), [this.#options.name, name, token], wait)
+  }
+
+  /** The payloads of entries; undefined for those that have left the stream. */
+  fetch(
+    ids: readonly string[],
+    binary: boolean,
+    wait: WaitOptions,
+  ): Promise<readonly (RawEntry | undefined)[]> {
+    return this.#core.connections.call(
+      'data',
+      this.keys.tag,
+      (session) =>
+        Promise.all(
+          ids.map(async (id) => {
+            const reply = await command(session, binary, 'xrange', this.keys.stream, id, id)
+            return rawEntries(reply, binary)[0]
+          }),
+        ),
+      wait,
+    )
+  }
+
+  /** The next events that no member has had. */
+  async read(
+    session: Session,
+    identity: Identity,
+    most: number,
+    binary: boolean,
+  ): Promise<readonly RawEntry[]> {
+    const { name: group } = this.#options
+    const { blockMs } = this.#core.options
+    const reply = (await command(
+      session,
+      binary,
+      'xreadgroup',
+      ...['GROUP', group, identity.name, 'COUNT', most, 'BLOCK', blockMs, 'STREAMS', this.keys.stream, '>'],
+    )) as readonly (readonly [unknown, unknown])[] | null
+    const first = reply?.[0]
+    return first === undefined ? [] : rawEntries(first[1], binary)
+  }
+
+  #caller({ name, token, stamp }: Identity): ScriptArgument[] {
+    return [this.#options.name, name, token, stamp]
+  }
+
+  #streamAndState(): string[] {
+    return [this.keys.stream, this.keys.state(this.#options.name)]
+  }
+
+  async #evaluate(
+    purpose: 'control' | 'data',
+    script: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+    wait: WaitOptions,
+  ): Promise<unknown[]> {
+    const reply = await this.#core.connections.call(
+      purpose,
+      this.keys.tag,
+      (session) => evaluate(session, script, keys, args),
+      wait,
+    )
+    return reply as unknown[]
+  }
+}
+
+/** Whether an answer is a refusal. */
+export function isRefusal(answer: unknown): answer is Refusal {
+  return answer === 'GONE' || answer === 'NOGROUP' || answer === 'RECREATED' || answer === 'REVOKED'
+}
+
+const PENDING_PAGE = 500
+
+function refusal(reply: readonly unknown[]): Refusal {
+  const word = reply[0]
+  if (isRefusal(word)) return word
+  throw new MillraceError('INTERNAL', `A script answered ${String(word)}`)
+}
+
+/** Reads text where that is enough: bytes cost a fifth more. */
+function command(
+  session: Session,
+  binary: boolean,
+  name: string,
+  ...args: (number | string)[]
+): Promise<unknown> {
+  return binary ? session.client.callBuffer(name, ...args) : session.client.call(name, ...args)
+}
+
+function rawEntries(reply: unknown, binary: boolean): readonly RawEntry[] {
+  if (!binary) return reply as readonly RawEntry[]
+  return (reply as readonly (readonly [Buffer, readonly Buffer[]])[]).map(
+    ([id, fields]) => [String(id), fields] as const,
+  )
+}
+
+function pendingEntries(flat: unknown): PendingEntry[] {
+  const list = flat as readonly unknown[]
+  const entries: PendingEntry[] = []
+  for (let i = 0; i + 2 < list.length; i += 3) {
+    entries.push({ id: String(list[i]), idleMs: Number(list[i + 1]), attempt: Number(list[i + 2]) })
+  }
+  return entries
+}
+
+function otherMembers(flat: readonly unknown[]): OtherMember[] {
+  const others: OtherMember[] = []
+  for (let i = 0; i + 2 < flat.length; i += 3) {
+    const pending = Number(flat[i + 2])
+    others.push({
+      name: String(flat[i]),
+      record: parseMemberRecord(String(flat[i + 1])),
+      pending: pending < 0 ? undefined : pending,
+    })
+  }
+  return others
+}

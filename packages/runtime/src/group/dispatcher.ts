@@ -1,0 +1,224 @@
+import { Delivery, type DeliveryContext, type LeaseView } from '../delivery/context.ts'
+import { MillraceError } from '../errors.ts'
+import type { Clock } from '../lifecycle/clock.ts'
+import type { Decode } from '../stream/decode.ts'
+import type { Decoded, Event } from '../stream/event.ts'
+import type { Held } from './held.ts'
+import { ReadyQueue } from './ready-queue.ts'
+import { done, interrupted, type Outcome } from './verdict.ts'
+
+/** Handles one event; the event counts as handled when the returned promise has resolved. */
+export type GroupHandler<Data> = (event: Event<Data>, context: DeliveryContext) => unknown
+
+/** Under what a handler may start; undefined while none may. */
+export interface StartPermit {
+  readonly lease: LeaseView
+  readonly incarnation: string
+  /** No handler starts at or after this moment of the monotonic clock. */
+  readonly untilMs: number
+}
+
+export interface DispatcherOptions<Data> {
+  readonly clock: Clock
+  readonly concurrency: number
+  readonly handlerTimeoutMs: number
+  readonly decode: Decode<Data>
+  readonly handler: GroupHandler<Data>
+  permit(): StartPermit | undefined
+  /** Told once for each entry that was started, when its handler has settled. */
+  finished(held: Held, outcome: Outcome): void
+}
+
+/** Runs handlers, so many at a time. */
+export class Dispatcher<Data> {
+  readonly #options: DispatcherOptions<Data>
+  readonly #ready = new ReadyQueue()
+  /** Those whose handlers have returned a promise, oldest first. */
+  readonly #running = new Set<Held>()
+  /** Runs that no longer count, by id: the same event must not start here before they have settled. */
+  readonly #lost = new Map<string, Held>()
+  /** Entries that wait for the lost run of the same event. */
+  readonly #behindLost = new Map<string, Held>()
+  #pumping = false
+  #cancelSweep: (() => void) | undefined
+
+  constructor(options: DispatcherOptions<Data>) {
+    this.#options = options
+  }
+
+  get waiting(): number {
+    return this.#ready.size
+  }
+
+  /** Handlers that run, those of lost entries too. */
+  get running(): number {
+    return this.#running.size
+  }
+
+  runningIds(): string[] {
+    return [...this.#running].map((held) => held.id)
+  }
+
+  enqueue(held: Held): void {
+    this.#ready.push(held)
+  }
+
+  /** Takes back everything that has not been started. */
+  takeWaiting(): Held[] {
+    const waiting = [...this.#ready.empty(), ...this.#behindLost.values()]
+    this.#behindLost.clear()
+    return waiting
+  }
+
+  /** Starts what may be started. */
+  pump(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    const { clock, concurrency } = this.#options
+    try {
+      while (this.#running.size < concurrency && this.#ready.size > 0) {
+        const permit = this.#options.permit()
+        const nowMs = clock.monotonicMs()
+        if (permit === undefined || nowMs >= permit.untilMs) break
+        const held = this.#ready.take()
+        if (held !== undefined) this.#start(held, permit, nowMs)
+      }
+    } finally {
+      this.#pumping = false
+    }
+  }
+
+  /** Fires the signals of all running handlers. */
+  abortRunning(reason: Error): void {
+    for (const held of this.#running) held.delivery?.abort(reason)
+  }
+
+  /** The runs of these entries no longer count; their handlers are told. */
+  disown(reason: Error): void {
+    for (const held of this.#running) {
+      held.lost = true
+      this.#lost.set(held.id, held)
+      held.delivery?.abort(reason)
+    }
+  }
+
+  close(): void {
+    this.#cancelSweep?.()
+    this.#cancelSweep = undefined
+  }
+
+  #start(held: Held, permit: StartPermit, nowMs: number): void {
+    if (held.lost) return
+    if (this.#lost.size > 0 && this.#lost.has(held.id)) {
+      this.#behindLost.set(held.id, held)
+      return
+    }
+    const fields = held.fields
+    if (fields === undefined) throw new MillraceError('INTERNAL', `Event ${held.id} has no payload`)
+    held.fields = undefined
+    held.phase = 'running'
+    held.startedMs = nowMs
+    held.timedOut = false
+    held.delivery = new Delivery(held.attempt, held.redelivered || held.attempt > 1, permit.lease)
+    const decoded = this.#options.decode([held.id, fields], permit.incarnation)
+    if (!(decoded instanceof Promise)) {
+      this.#handle(held, decoded, held.delivery)
+      return
+    }
+    this.#track(held)
+    const { delivery } = held
+    decoded.then(
+      (settled) => {
+        // The lease may have gone while the schema was waiting; then the handler must not start.
+        if (held.lost || delivery.abortReason !== undefined) this.#finish(held, interrupted)
+        else this.#handle(held, settled, delivery)
+      },
+      (error: unknown) => {
+        this.#finish(held, { kind: 'failed', error })
+      },
+    )
+  }
+
+  #handle(held: Held, decoded: Decoded<Data>, delivery: Delivery): void {
+    if (!decoded.ok) {
+      this.#finish(held, { kind: 'invalid', error: decoded.error })
+      return
+    }
+    let result: unknown
+    try {
+      result = this.#options.handler(decoded.event, delivery)
+    } catch (error) {
+      this.#finish(held, this.#failure(held, error))
+      return
+    }
+    if (!isThenable(result)) {
+      this.#finish(held, done)
+      return
+    }
+    this.#track(held)
+    result.then(
+      () => {
+        this.#finish(held, held.timedOut ? this.#failure(held, held.delivery?.abortReason) : done)
+      },
+      (error: unknown) => {
+        this.#finish(held, this.#failure(held, error))
+      },
+    )
+  }
+
+  /** An error after a signal that was no fault of the event does not count against it. */
+  #failure(held: Held, error: unknown): Outcome {
+    if (!held.timedOut && held.delivery?.abortReason !== undefined) return interrupted
+    return { kind: 'failed', error: held.timedOut ? held.delivery?.abortReason : error }
+  }
+
+  #finish(held: Held, outcome: Outcome): void {
+    this.#running.delete(held)
+    if (held.lost) this.#finishLost(held, outcome)
+    else this.#options.finished(held, outcome)
+    if (!this.#pumping) this.pump()
+  }
+
+  /** What succeeded here need not run again if it was handed to this member anew meanwhile. */
+  #finishLost(held: Held, outcome: Outcome): void {
+    if (this.#lost.get(held.id) !== held) return
+    this.#lost.delete(held.id)
+    const next = this.#behindLost.get(held.id)
+    if (next === undefined) return
+    this.#behindLost.delete(held.id)
+    if (outcome.kind === 'done') this.#options.finished(next, done)
+    else this.#ready.push(next)
+  }
+
+  #track(held: Held): void {
+    this.#running.add(held)
+    this.#cancelSweep ??= this.#options.clock.after(this.#options.handlerTimeoutMs, () => {
+      this.#sweep()
+    })
+  }
+
+  /** One timer for all handlers: they are in the order in which they started. */
+  #sweep(): void {
+    this.#cancelSweep = undefined
+    const { clock, handlerTimeoutMs } = this.#options
+    const nowMs = clock.monotonicMs()
+    for (const held of this.#running) {
+      const leftMs = held.startedMs + handlerTimeoutMs - nowMs
+      if (leftMs > 0) {
+        this.#cancelSweep = clock.after(Math.ceil(leftMs), () => {
+          this.#sweep()
+        })
+        return
+      }
+      if (held.timedOut || held.lost) continue
+      held.timedOut = true
+      held.delivery?.abort(
+        new MillraceError('HANDLER_FAILED', `The handler of ${held.id} ran longer than ${handlerTimeoutMs} ms`),
+      )
+    }
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
+}

@@ -1,0 +1,172 @@
+import { channels } from '../diagnostics.ts'
+import type { Core } from '../core.ts'
+import { isMillraceError } from '../errors.ts'
+import { beatEveryMs, lookEveryMs } from '../lease/observation.ts'
+import { pause } from '../lifecycle/signals.ts'
+import { type GroupCommands, isRefusal, type PendingEntry, type Refusal } from './commands.ts'
+import type { Membership } from './membership.ts'
+import { compareHoldings, CountAlarm } from './reconcile.ts'
+import { type Claimable, judgeOthers, nothingSeen, type Observations } from './watch.ts'
+import type { Workbench } from './workbench.ts'
+
+/** Entries that are taken from others in one script. */
+const CLAIM_PAGE = 128
+
+/** How soon a beat that failed is tried again, in milliseconds. */
+const BEAT_AGAIN_MS = 200
+
+/** Two beats are never closer than this, in milliseconds. */
+const SHORTEST_PAUSE_MS = 20
+
+/**
+ * Keeps one membership alive: raises its beat, watches the others with the same script, claims what
+ * the dead have left, and notices when Redis and this member disagree about what it holds.
+ */
+export class Keeper<Data> {
+  readonly #core: Core
+  readonly #commands: GroupCommands
+  readonly #membership: Membership
+  readonly #workbench: Workbench<Data>
+  readonly #refused: (membership: Membership, refusal: Refusal) => void
+  readonly #facts: { readonly stream: string; readonly name: string }
+  readonly #alarm = new CountAlarm()
+  #observations: Observations = nothingSeen
+  #claimable: readonly Claimable[] = []
+  #claiming = false
+  #comparing = false
+
+  constructor(
+    core: Core,
+    commands: GroupCommands,
+    membership: Membership,
+    workbench: Workbench<Data>,
+    refused: (membership: Membership, refusal: Refusal) => void,
+    facts: { readonly stream: string; readonly name: string },
+  ) {
+    this.#core = core
+    this.#commands = commands
+    this.#membership = membership
+    this.#workbench = workbench
+    this.#refused = refused
+    this.#facts = facts
+  }
+
+  /** Beats until the membership ends. */
+  async run(): Promise<void> {
+    const { signal } = this.#membership
+    while (!signal.aborted) {
+      let nextInMs = BEAT_AGAIN_MS
+      try {
+        nextInMs = await this.#beat()
+      } catch (error) {
+        // What the others did meanwhile is not known.
+        this.#observations = nothingSeen
+        this.#report('beat', error)
+      }
+      await pause(this.#core.clock, Math.max(nextInMs, SHORTEST_PAUSE_MS), signal)
+    }
+  }
+
+  /** Goes on claiming, if there is something and room for it. */
+  async claim(): Promise<void> {
+    if (this.#claiming || this.#claimable.length === 0) return
+    this.#claiming = true
+    try {
+      for (const claimable of this.#claimable) {
+        if (!(await this.#claimFrom(claimable))) return
+      }
+      this.#claimable = []
+    } catch (error) {
+      this.#report('claim', error)
+    } finally {
+      this.#claiming = false
+    }
+  }
+
+  async #beat(): Promise<number> {
+    const { clock, host } = this.#core
+    const { identity, leaseMs, signal } = this.#membership
+    const { holdings } = this.#workbench
+    const sizeBefore = holdings.size
+    const receivedBefore = this.#workbench.received
+    let sentMs = clock.monotonicMs()
+    let sends = 0
+    const onSend = (): void => {
+      sentMs = clock.monotonicMs()
+      sends++
+    }
+    const answer = await this.#commands.beat(identity, onSend, { signal, deadlineMs: leaseMs })
+    if (isRefusal(answer)) {
+      this.#refused(this.#membership, answer)
+      return leaseMs
+    }
+    this.#membership.confirm(sentMs)
+    this.#workbench.confirmed()
+    const nowMs = clock.monotonicMs()
+    const seen = sends > 1 ? nothingSeen : this.#observations
+    const findings = judgeOthers(seen, answer.others, nowMs, leaseMs, host)
+    this.#observations = findings.observations
+    if (!this.#claiming) this.#claimable = findings.claimable
+    void this.claim()
+    const most = sizeBefore + this.#workbench.received - receivedBefore
+    const least = Math.min(sizeBefore, holdings.size) - holdings.settling
+    if (this.#alarm.look(answer.pending, least, most)) void this.#compare()
+    return Math.min(beatEveryMs(leaseMs), lookEveryMs(leaseMs), findings.nextInMs + 1)
+  }
+
+  /** Answers whether there is room for more. */
+  async #claimFrom({ name, record, why }: Claimable): Promise<boolean> {
+    const { identity, signal } = this.#membership
+    const clean = why === 'released'
+    for (let first = true; ; first = false) {
+      const room = clean ? this.#workbench.room : this.#workbench.quarantineRoom
+      if (room === 0) return false
+      const most = Math.min(room, CLAIM_PAGE)
+      const answer = await this.#commands.claim(identity, name, record, most, { signal })
+      if (answer === 'CHANGED') return true
+      if (isRefusal(answer)) {
+        this.#refused(this.#membership, answer)
+        return false
+      }
+      const { entries, expired, drained } = answer
+      if (first && why !== 'released' && why !== 'revoked') {
+        channels.leaseChanged.publish({ ...this.#facts, change: 'taken-over', token: name, reason: why })
+      }
+      if (entries.length + expired > 0) {
+        channels.claimed.publish({ ...this.#facts, from: name, events: entries.length, expired })
+      }
+      this.#workbench.adopt(entries, { redelivered: true, quarantined: !clean })
+      if (drained) return true
+    }
+  }
+
+  /** Finds out what Redis and this member hold against each other, and mends it. */
+  async #compare(): Promise<void> {
+    if (this.#comparing) return
+    this.#comparing = true
+    try {
+      const { identity, signal } = this.#membership
+      const { holdings } = this.#workbench
+      const first = await this.#commands.pending(identity, { signal })
+      const heldBefore = [...holdings.all()]
+      const second = await this.#commands.pending(identity, { signal })
+      if (isRefusal(first) || isRefusal(second)) return
+      // An acknowledgement may have overtaken the first list, but not both.
+      const inFirst = new Set(first.map((entry: PendingEntry) => entry.id))
+      const { unknown, missing } = compareHoldings(second, heldBefore, holdings)
+      const lost = unknown.filter((entry) => inFirst.has(entry.id))
+      this.#workbench.adopt(lost, { redelivered: false, quarantined: false })
+      await this.#workbench.restore(missing, this.#commands, this.#membership)
+      this.#alarm.compared(lost.length + missing.length > 0)
+    } catch (error) {
+      this.#report('reconcile', error)
+    } finally {
+      this.#comparing = false
+    }
+  }
+
+  #report(loop: string, error: unknown): void {
+    if (this.#membership.signal.aborted || isMillraceError(error, 'CLOSED')) return
+    channels.loopFailed.publish({ loop, ...this.#facts, error: error as Error })
+  }
+}

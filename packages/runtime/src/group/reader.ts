@@ -1,0 +1,105 @@
+import type { Core } from '../core.ts'
+import type { Session } from '../connection/session.ts'
+import { pause } from '../lifecycle/signals.ts'
+import type { RawEntry } from '../stream/entry.ts'
+import type { GroupCommands, Identity } from './commands.ts'
+
+/** Where read entries go. */
+export interface ReadSink {
+  /** The count of the next read, 0 while there is no credit. */
+  wants(): number
+  /** Resolves when there is credit or the signal fires. */
+  credit(signal: AbortSignal): Promise<void>
+  receive(entries: readonly RawEntry[]): void
+  pump(): void
+}
+
+/** How often an unblocking is repeated: it has no effect when it overtakes the read. */
+const UNBLOCK_EVERY_MS = 20
+const UNBLOCK_FOR_MS = 600
+
+/** Reads new events on a connection of its own, as far as credit goes. */
+export class Reader {
+  readonly #core: Core
+  readonly #commands: GroupCommands
+  readonly #session: Session
+  readonly #identity: Identity
+  readonly #binary: boolean
+  readonly #sink: ReadSink
+  readonly #onReply: () => void
+  #outstanding: Promise<readonly RawEntry[]> | undefined
+
+  constructor(
+    core: Core,
+    commands: GroupCommands,
+    session: Session,
+    identity: Identity,
+    binary: boolean,
+    sink: ReadSink,
+    onReply: () => void,
+  ) {
+    this.#core = core
+    this.#commands = commands
+    this.#session = session
+    this.#identity = identity
+    this.#binary = binary
+    this.#sink = sink
+    this.#onReply = onReply
+  }
+
+  /** Reads until the signal fires; whatever goes wrong is thrown, and the connection is then of no use. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#next(signal)
+    while (!signal.aborted) {
+      if (this.#outstanding === undefined) {
+        await this.#sink.credit(signal)
+        this.#next(signal)
+        continue
+      }
+      const entries = await this.#outstanding
+      this.#onReply()
+      this.#sink.receive(entries)
+      // The next read is on its way while the handlers run.
+      this.#next(signal)
+      this.#sink.pump()
+    }
+    if (this.#outstanding !== undefined) this.#sink.receive(await this.#outstanding)
+  }
+
+  /** Ends a read that is blocked in Redis, so that nothing more comes in; resolves when it has ended. */
+  async interrupt(): Promise<void> {
+    const outstanding = this.#outstanding
+    if (outstanding === undefined) return
+    const settled = new AbortController()
+    const onSettled = (): void => {
+      settled.abort()
+    }
+    outstanding.then(onSettled, onSettled)
+    const { clock, connections } = this.#core
+    const endMs = clock.monotonicMs() + UNBLOCK_FOR_MS
+    try {
+      while (!settled.signal.aborted && clock.monotonicMs() < endMs) {
+        await connections.call(
+          'control',
+          this.#commands.keys.tag,
+          (session) => session.client.call('client', 'unblock', this.#session.clientId),
+          { signal: settled.signal, deadlineMs: UNBLOCK_FOR_MS },
+        )
+        await pause(clock, UNBLOCK_EVERY_MS, settled.signal)
+      }
+    } catch {
+      // Without the right to unblock, or without Redis, the read ends by its own BLOCK or its connection.
+    }
+  }
+
+  #next(signal: AbortSignal): void {
+    const count = signal.aborted ? 0 : this.#sink.wants()
+    if (count === 0) {
+      this.#outstanding = undefined
+      return
+    }
+    this.#outstanding = this.#commands.read(this.#session, this.#identity, count, this.#binary)
+    // Whoever waits for it next meets the error; it must not count as unhandled until then.
+    this.#outstanding.catch(() => undefined)
+  }
+}

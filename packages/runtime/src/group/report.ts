@@ -1,0 +1,40 @@
+import { channels } from '../diagnostics.ts'
+import { messageOf } from '../errors.ts'
+import type { Clock } from '../lifecycle/clock.ts'
+import type { Held } from './held.ts'
+import type { Outcome } from './verdict.ts'
+
+/** Tells subscribers about one delivery; only worth calling when there are some. */
+export function reportHandled(
+  held: Held,
+  outcome: Outcome,
+  clock: Clock,
+  facts: { readonly stream: string; readonly name: string },
+): void {
+  channels.handled.publish({
+    ...facts,
+    id: held.id,
+    attempt: held.attempt,
+    ok: outcome.kind === 'done',
+    waitedMs: Math.max(held.startedMs - held.readyMs, 0),
+    durationMs: clock.monotonicMs() - held.startedMs,
+    error: errorOf(outcome, held),
+  })
+}
+
+/** Tells subscribers about handlers that still ran when the deadline of closing passed. */
+export function reportAbandoned(
+  ids: readonly string[],
+  error: Error,
+  facts: { readonly stream: string; readonly name: string },
+): void {
+  for (const id of ids) {
+    channels.handled.publish({ ...facts, id, attempt: 0, ok: false, waitedMs: 0, durationMs: 0, error })
+  }
+}
+
+function errorOf(outcome: Outcome, held: Held): Error | undefined {
+  if (outcome.kind === 'done') return undefined
+  const error = outcome.kind === 'interrupted' ? held.delivery?.abortReason : outcome.error
+  return error instanceof Error ? error : new Error(messageOf(error))
+}

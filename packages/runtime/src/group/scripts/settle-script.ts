@@ -1,0 +1,49 @@
+import { defineScript, type Script } from '../../connection/script.ts'
+import { MEMBER_FIELD, memberRecordLua } from '../member-record.ts'
+
+/** Settles a batch of deliveries of one member. */
+export const settleScript: Script = defineScript(
+  'group-settle',
+  `#!lua flags=allow-oom
+--[[ Acknowledges, writes attempts, and gives back, after one check of the token. Repeating it changes
+nothing more.
+KEYS 1 stream, 2 state
+ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 name to give back under,
+     6 number of acks, 7 number of attempts to write, 8 number to give back,
+     then the ids to acknowledge, then id and count to write, then id, idle and count to give back
+Answers {'OK', ids of attempts to write that have left the stream ...}
+  or {'GONE'}, {'REVOKED'}, {'RECREATED'}
+]]
+${memberRecordLua}
+local stream, state = KEYS[1], KEYS[2]
+local group, name = ARGV[1], ARGV[2]
+local standing = standing_of(state, name, ARGV[3], ARGV[4])
+if standing ~= 'OK' then return {standing} end
+local acks, writes, backs = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+if acks > 0 then redis.call('XACK', stream, group, unpack(ARGV, 9, 8 + acks)) end
+local answer = {'OK'}
+local at = 9 + acks
+for _ = 1, writes do
+  local id = ARGV[at]
+  local got = redis.pcall('XCLAIM', stream, group, name, 0, id, 'RETRYCOUNT', ARGV[at + 1], 'JUSTID')
+  if got['err'] or #got == 0 then
+    redis.call('XACK', stream, group, id)
+    answer[#answer + 1] = id
+  end
+  at = at + 2
+end
+if backs > 0 then
+  local back = ARGV[5]
+  if redis.call('HEXISTS', state, '${MEMBER_FIELD}' .. back) == 0 then
+    local me = member_of(state, name)
+    write_member(state, back, me.token, '0', me.lease, 'released', '')
+  end
+  for _ = 1, backs do
+    redis.pcall('XCLAIM', stream, group, back, 0, ARGV[at],
+      'IDLE', ARGV[at + 1], 'RETRYCOUNT', ARGV[at + 2], 'JUSTID')
+    at = at + 3
+  end
+end
+return answer
+`,
+)
