@@ -37,11 +37,38 @@ export async function waitFor<T>(
   let last: Look<T>
   do {
     signal?.throwIfAborted()
-    last = await look(condition)
+    last = await lookBefore(deadline, condition)
     if (last.value) return last.value as Exclude<T, false | null | undefined | 0 | ''>
     await pause(everyMs, signal)
   } while (performance.now() < deadline)
   throw new Error(`waited ${timeoutMs} ms for ${describe}; ${account(last)}`, { cause: last.error })
+}
+
+interface Look<T> {
+  readonly value?: T
+  readonly error?: unknown
+}
+
+/** A look that hangs must not make the wait endless: it counts as failed when time is up. */
+async function lookBefore<T>(deadline: number, condition: () => T | Promise<T>): Promise<Look<T>> {
+  const late = Promise.withResolvers<Look<T>>()
+  const timer = setTimeout(
+    () => late.resolve({ error: new Error('it had not ended when time was up') }),
+    Math.max(0, deadline - performance.now()),
+  )
+  try {
+    return await Promise.race([look(condition), late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function look<T>(condition: () => T | Promise<T>): Promise<Look<T>> {
+  try {
+    return { value: await condition() }
+  } catch (error) {
+    return { error }
+  }
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -51,19 +78,6 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
     // The timer's own error says only that something was aborted; the reason says what.
     signal?.throwIfAborted()
     throw error
-  }
-}
-
-interface Look<T> {
-  readonly value?: T
-  readonly error?: unknown
-}
-
-async function look<T>(condition: () => T | Promise<T>): Promise<Look<T>> {
-  try {
-    return { value: await condition() }
-  } catch (error) {
-    return { error }
   }
 }
 

@@ -44,3 +44,9 @@ test('waitFor ends early with the reason of its signal', async () => {
   controller.abort(new Error('enough'))
   await expect(waiting).rejects.toThrow('enough')
 })
+
+test('waitFor gives up on a condition that never settles', async () => {
+  const never = (): Promise<boolean> => Promise.withResolvers<boolean>().promise
+  const waiting = waitFor(never, { describe: 'a word', timeoutMs: 5 })
+  await expect(waiting).rejects.toThrow('for a word; the last look failed: it had not ended')
+})

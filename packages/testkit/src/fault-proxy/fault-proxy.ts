@@ -171,7 +171,8 @@ class TcpFaultProxy implements FaultProxy {
 
   #accept(client: Socket): void {
     this.#accepted += 1
-    const server = connect({ ...this.#target, allowHalfOpen: true })
+    const { host, port } = this.#target
+    const server = connect({ host, port, allowHalfOpen: true })
     const connection = new ProxiedConnection(
       client,
       server,
