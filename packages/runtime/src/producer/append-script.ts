@@ -131,8 +131,9 @@ if not ok then
     for _, entry in ipairs(call('XRANGE', stream, first_id, '+')) do call('XDEL', stream, entry[1]) end
   end
   for _, key in ipairs(new_keys) do call('HDEL', today, key) end
-  if type(problem) == 'table' then return problem end
-  return redis.error_reply('ERR ' .. tostring(problem))
+  -- Servers differ in whether pcall answers an error of theirs as a table or as its text.
+  local text = type(problem) == 'table' and problem.err or tostring(problem)
+  return redis.error_reply(string.match(text, '^%u+ ') and text or 'ERR ' .. text)
 end
 
 if not record then
