@@ -26,6 +26,13 @@ export type { ConsumerState } from './consumer/state.ts'
 export type { ConsumerHandler } from './consumer/hand-out.ts'
 export type { ConsumerGroup } from './group/group.ts'
 export type { GroupOptions } from './group/options.ts'
+export type {
+  ConsumerReport,
+  GroupReport,
+  Lag,
+  MemberReport,
+  StreamReport,
+} from './inspect/inspect.ts'
 export type { DeliveryContext } from './delivery/context.ts'
 export type { BackoffOptions } from './delivery/retry-schedule.ts'
 export { UnrecoverableError } from './delivery/unrecoverable.ts'

@@ -6,6 +6,7 @@ import { type Core, createCore, type StreamLike } from './core.ts'
 import { MillraceError } from './errors.ts'
 import { ConsumerGroup } from './group/group.ts'
 import type { GroupOptions } from './group/options.ts'
+import { inspectStream, type StreamReport } from './inspect/inspect.ts'
 import { onAbort } from './lifecycle/signals.ts'
 import type {
   ProducerOptions,
@@ -21,7 +22,7 @@ import { Tails } from './tail/tails.ts'
 
 /** Anything that has to be closed before the connections are. */
 interface Closable {
-  close(options?: { readonly deadlineMs?: number }): Promise<void>
+  close(options?: { readonly deadlineMs?: number }): Promise<unknown>
 }
 
 /**
@@ -121,6 +122,15 @@ export class Millrace {
   consumerGroup<Data>(stream: EventStream<never, Data>, options: GroupOptions): ConsumerGroup<Data> {
     this.#assertOpen()
     return this.#track(new ConsumerGroup<Data>(this.#core, stream, options))
+  }
+
+  /** The truth about a stream and everyone who reads it: positions, lag, holders, members. */
+  inspect(
+    stream: EventStream<never, unknown>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<StreamReport> {
+    this.#assertOpen()
+    return inspectStream(this.#core, stream, options.signal)
   }
 
   /**

@@ -1,0 +1,202 @@
+import { evaluate } from '../connection/script.ts'
+import { parseAttempts } from '../consumer/attempts.ts'
+import { inRanges, parseRanges } from '../consumer/ranges.ts'
+import type { Core, StreamLike } from '../core.ts'
+import { MEMBER_FIELD, parseMemberRecord } from '../group/member-record.ts'
+import { idTimeMs } from '../stream/stream-id.ts'
+import { inspectScript, MOST_COUNTED } from './inspect-script.ts'
+
+/** How far something is behind. */
+export interface Lag {
+  /** Events that were not processed yet. */
+  readonly events: number
+  /** Whether that number is certain; it is an estimate after deletions far behind the end. */
+  readonly known: boolean
+  /** The age of the oldest unprocessed event, in milliseconds by the server's clock; 0 without lag. */
+  readonly ms: number
+}
+
+export interface ConsumerReport {
+  readonly kind: 'consumer'
+  readonly name: string
+  /** Everything at or before this id is processed. */
+  readonly position: string
+  readonly lag: Lag
+  /** Whether somebody holds the lease; a dead holder counts until another one takes over. */
+  readonly held: boolean
+  readonly token: string
+  readonly beat: number
+  readonly leaseMs: number
+  /** Boot id, namespaces, process id and start time of the holder, where known. */
+  readonly holder: string
+  /** Events that failed and wait for their next attempt. */
+  readonly failing: number
+  readonly deadLetters: number
+  readonly redriving: number
+}
+
+export interface MemberReport {
+  readonly name: string
+  /** `foreign`: a Redis consumer that Millrace did not create. */
+  readonly standing: 'foreign' | 'live' | 'released' | 'revoked'
+  readonly pending: number
+  readonly beat: number
+  readonly leaseMs: number
+}
+
+export interface GroupReport {
+  /** `foreign`: a Redis consumer group that Millrace did not create. */
+  readonly kind: 'foreign' | 'group'
+  readonly name: string
+  /** Everything after this id was handed to nobody yet. */
+  readonly position: string
+  /** Events that were handed to nobody yet; add `pending` for all that are not processed. */
+  readonly lag: Lag
+  /** Events handed to members and not acked. */
+  readonly pending: number
+  /** The age of the oldest of them, in milliseconds by the server's clock. */
+  readonly oldestPendingMs: number
+  readonly members: readonly MemberReport[]
+  readonly deadLetters: number
+  readonly redriving: number
+}
+
+export interface StreamReport {
+  readonly name: string
+  readonly exists: boolean
+  readonly incarnation: string
+  readonly length: number
+  readonly entriesAdded: number
+  readonly firstId: string
+  readonly lastId: string
+  /** Memory of the stream in Redis, sampled. */
+  readonly bytes: number
+  readonly consumers: readonly ConsumerReport[]
+  readonly groups: readonly GroupReport[]
+}
+
+/** The truth about a stream and everyone who reads it, at one moment. */
+export async function inspectStream(
+  core: Core,
+  stream: StreamLike,
+  signal?: AbortSignal,
+): Promise<StreamReport> {
+  const keys = core.keysOf(stream)
+  const reply = await core.connections.call(
+    'data',
+    keys.tag,
+    (session) => evaluate(session, inspectScript, [keys.stream, keys.meta], [MOST_COUNTED]),
+    { signal },
+  )
+  const raw = JSON.parse(String(reply)) as RawReport
+  const nowMs = Number(raw.nowMs)
+  const groups = listOf(raw.groups)
+  return {
+    name: stream.name,
+    exists: raw.exists,
+    incarnation: raw.meta['incarnation'] ?? '',
+    length: raw.length ?? 0,
+    entriesAdded: raw.added ?? 0,
+    firstId: raw.firstId ?? '',
+    lastId: raw.lastId ?? '0-0',
+    bytes: raw.bytes ?? 0,
+    consumers: groups
+      .filter((group) => group.state['kind'] === 'consumer')
+      .map((group) => consumerReport(group, nowMs)),
+    groups: groups
+      .filter((group) => group.state['kind'] !== 'consumer')
+      .map((group) => groupReport(group, nowMs)),
+  }
+}
+
+/** What the script answers; Lua cannot tell an empty list from an empty object. */
+interface RawReport {
+  readonly nowMs: string
+  readonly meta: Readonly<Record<string, string>>
+  readonly exists: boolean
+  readonly length?: number
+  readonly added?: number
+  readonly firstId?: string
+  readonly lastId?: string
+  readonly bytes?: number
+  readonly groups: readonly RawGroup[] | Record<string, never>
+}
+
+interface RawGroup {
+  readonly name: string
+  readonly state: Readonly<Record<string, string>>
+  readonly pending: number
+  readonly position: string
+  readonly lag: number
+  readonly known: boolean
+  readonly oldest: string
+  readonly oldestPending: string
+  readonly dead: number
+  readonly redrive: number
+  readonly consumers: readonly RawConsumer[] | Record<string, never>
+}
+
+interface RawConsumer {
+  readonly name: string
+  readonly pending: number
+  readonly idle: number
+}
+
+function consumerReport(group: RawGroup, nowMs: number): ConsumerReport {
+  const { state } = group
+  const ahead = parseRanges(state['ranges'] ?? '')
+  const failing = [...parseAttempts(state['attempts'] ?? '').keys()].filter((id) => !inRanges(ahead, id))
+  return {
+    kind: 'consumer',
+    name: group.name,
+    position: group.position,
+    lag: lagOf(group, nowMs),
+    held: state['token'] !== undefined && state['released'] !== '1',
+    token: state['token'] ?? '',
+    beat: Number(state['beat'] ?? 0),
+    leaseMs: Number(state['leaseMs'] ?? 0),
+    holder: state['holder'] ?? '',
+    failing: failing.length,
+    deadLetters: group.dead,
+    redriving: group.redrive,
+  }
+}
+
+function groupReport(group: RawGroup, nowMs: number): GroupReport {
+  const pendingOf = new Map(listOf(group.consumers).map(({ name, pending }) => [name, pending]))
+  const members: MemberReport[] = []
+  for (const [field, text] of Object.entries(group.state)) {
+    const record = field.startsWith(MEMBER_FIELD) ? parseMemberRecord(text) : undefined
+    if (record === undefined) continue
+    const name = field.slice(MEMBER_FIELD.length)
+    const { standing, beat, leaseMs } = record
+    members.push({ name, standing, pending: pendingOf.get(name) ?? 0, beat, leaseMs })
+    pendingOf.delete(name)
+  }
+  for (const [name, pending] of pendingOf) {
+    members.push({ name, standing: 'foreign', pending, beat: 0, leaseMs: 0 })
+  }
+  return {
+    kind: group.state['kind'] === 'group' ? 'group' : 'foreign',
+    name: group.name,
+    position: group.position,
+    lag: lagOf(group, nowMs),
+    pending: group.pending,
+    oldestPendingMs: ageOf(group.oldestPending, nowMs),
+    members,
+    deadLetters: group.dead,
+    redriving: group.redrive,
+  }
+}
+
+function lagOf(group: RawGroup, nowMs: number): Lag {
+  return { events: group.lag, known: group.known, ms: ageOf(group.oldest, nowMs) }
+}
+
+function ageOf(id: string, nowMs: number): number {
+  return id === '' ? 0 : Math.max(nowMs - idTimeMs(id), 0)
+}
+
+function listOf<T>(list: readonly T[] | Record<string, never>): readonly T[] {
+  return Array.isArray(list) ? list : []
+}
