@@ -71,6 +71,8 @@ export function troubleOf(error: unknown): Trouble {
   if (/^ERR (unknown command|syntax error|unknown subcommand|Unknown subcommand)/i.test(text)) {
     return 'unsupported'
   }
+  // Redis 7.0 has no code word for a right that a script's user lacks.
+  if (/^ERR The user executing the script can't/.test(text)) return 'no-permission'
   if (/^ERR (max number of clients)/.test(text)) return 'disconnected'
   if (/^ERR (no such key|The XGROUP subcommand requires the key to exist)/i.test(text)) return 'no-group'
   return 'other'

@@ -124,38 +124,8 @@ local function append_all()
   end
 end
 
-local ok, problem = pcall(append_all)
-if not ok then
-  -- Nobody has seen these entries yet: readers are served when the script has ended.
-  if first_id then
-    for _, entry in ipairs(call('XRANGE', stream, first_id, '+')) do call('XDEL', stream, entry[1]) end
-  end
-  for _, key in ipairs(new_keys) do call('HDEL', today, key) end
-  -- Servers differ in whether pcall answers an error of theirs as a table or as its text.
-  local text = type(problem) == 'table' and problem.err or tostring(problem)
-  return redis.error_reply(string.match(text, '^%u+ ') and text or 'ERR ' .. text)
-end
-
-if not record then
-  local some = call('HRANDFIELD', producers, 8, 'WITHVALUES')
-  for i = 1, #some, 2 do
-    local used = tonumber(string.match(some[i + 1], '^%a+ %d+ (%d+)\\n'))
-    if used and now - used > ${RECORD_LIFETIME_SECONDS} then call('HDEL', producers, some[i]) end
-  end
-end
-
-local answer = first_id or '-'
-if originals[1] then answer = answer .. ' ' .. table.concat(originals, ' ') end
-while lines ~= '' do
-  local line, rest = string.match(lines, '^(%d+)[^\\n]*\\n(.*)$')
-  if tonumber(line) > answered then break end
-  lines = rest
-end
-call('HSET', producers, ARGV[1], string.format('open %.0f %d\\n', first + count - 1, now)
-  .. lines .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. answer .. '\\n')
-
 -- Nothing is trimmed that somebody may still have to read: without a floor, nothing at all.
-if floor and first_id then
+local function trim()
   local age, length = tonumber(ARGV[7]), tonumber(ARGV[8])
   if age > 0 then
     local oldest = string.format('%.0f-0', math.max(0, now * 1000 - age))
@@ -165,6 +135,46 @@ if floor and first_id then
     local excess = call('XLEN', stream) - length
     if excess > 0 then call('XTRIM', stream, 'MINID', '~', floor, 'LIMIT', excess) end
   end
+end
+
+local function remove_old_records()
+  local some = call('HRANDFIELD', producers, 8, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    local used = tonumber(string.match(some[i + 1], '^%a+ %d+ (%d+)\\n'))
+    if used and now - used > ${RECORD_LIFETIME_SECONDS} then call('HDEL', producers, some[i]) end
+  end
+end
+
+local answer
+local function work()
+  append_all()
+  if floor and first_id then trim() end
+  if not record then remove_old_records() end
+  answer = first_id or '-'
+  if originals[1] then answer = answer .. ' ' .. table.concat(originals, ' ') end
+  while lines ~= '' do
+    local line, rest = string.match(lines, '^(%d+)[^\\n]*\\n(.*)$')
+    if tonumber(line) > answered then break end
+    lines = rest
+  end
+  -- Last: once the record is there, the batch counts as appended.
+  call('HSET', producers, ARGV[1], string.format('open %.0f %d\\n', first + count - 1, now)
+    .. lines .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. answer .. '\\n')
+end
+
+-- Nobody has seen these entries yet: readers are served when the script has ended.
+local function undo()
+  for _, key in ipairs(new_keys) do call('HDEL', today, key) end
+  if not first_id then return end
+  for _, entry in ipairs(call('XRANGE', stream, first_id, '+')) do call('XDEL', stream, entry[1]) end
+end
+
+local ok, problem = pcall(work)
+if not ok then
+  -- Servers differ in whether pcall answers an error of theirs as a table or as its text.
+  local text = type(problem) == 'table' and problem.err or tostring(problem)
+  if not pcall(undo) then text = 'ERR half a batch could not be taken back: ' .. text end
+  return redis.error_reply(string.match(text, '^%u+ ') and text or 'ERR ' .. text)
 end
 return answer
 `,

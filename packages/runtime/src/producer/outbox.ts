@@ -13,8 +13,11 @@ export class Outbox {
     this.#events.push(event)
   }
 
-  /** The next batch, within these bounds; empty when there is nothing or it does not fit. */
-  take(mostEvents: number, mostBytes: number): { events: OutgoingEvent[]; bytes: number } {
+  /**
+   * The next batch, within these bounds; empty when there is nothing or it does not fit. An event that
+   * never fits is taken alone, when nothing else is under way.
+   */
+  take(mostEvents: number, mostBytes: number, nothingUnderWay: boolean): { events: OutgoingEvent[]; bytes: number } {
     const events: OutgoingEvent[] = []
     let bytes = 0
     for (; this.#head < this.#events.length; this.#head++) {
@@ -23,7 +26,7 @@ export class Outbox {
       const alone = events.length === 0
       if (events.length >= BATCH_EVENTS || events.length >= mostEvents) break
       if (!alone && bytes + event.bytes > BATCH_BYTES) break
-      if (bytes + event.bytes > mostBytes) break
+      if (bytes + event.bytes > mostBytes && !(alone && nothingUnderWay)) break
       events.push(event)
       bytes += event.bytes
     }

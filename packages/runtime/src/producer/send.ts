@@ -127,9 +127,7 @@ export class SendLoop {
         events -= batch.events.length
         bytes -= batch.bytes
       }
-      // An event above the whole bound goes when nothing else is under way.
-      if (this.#window.unresolved.length === 0) bytes = Number.POSITIVE_INFINITY
-      const next = this.#outbox.take(events, bytes)
+      const next = this.#outbox.take(events, bytes, this.#window.unresolved.length === 0)
       if (next.events.length === 0) return
       const batch = add(this.#window, next.events, next.bytes)
       for (const event of next.events) event.call.firstBatch ??= batch

@@ -139,6 +139,21 @@ describe('the append script', () => {
     expect(refused).toBeGreaterThan(0)
   })
 
+  it('stores nothing when the user lacks a right that only its last step needs', async () => {
+    const admin = redis.client()
+    for (const right of ['hset', 'xtrim', 'hrandfield']) {
+      await admin.flushall()
+      await admin.hset(keys.meta, 'incarnation', 'i', 'floor', '1-0')
+      await admin.xadd(keys.stream, '1-0', 'data', '0')
+      await admin.call('acl', 'setuser', 'limited', 'reset', 'on', '>secret', '~*', '+@all', `-${right}`)
+      using limited = openRig(redis.url.replace('redis://', 'redis://limited:secret@'))
+      const batch = { first: 1, maxAgeMs: 1_000, data: ['1', '2'] }
+      await expect(callAppend(limited.core, keys, batch)).rejects.toThrow(/NOPERM|The user executing the script/)
+      expect(await payloadsOf(admin, keys.stream)).toEqual([0])
+      expect(await admin.exists(keys.producers)).toBe(0)
+    }
+  })
+
   it('renews the incarnation when the stream is gone, and keeps it otherwise', async () => {
     const admin = redis.client()
     await append({ first: 1, data: ['1'] })
