@@ -15,7 +15,8 @@ otherwise says who holds it. Creates stream, state and image where they are miss
 was created anew it stamps the new incarnation and begins at its start.
 KEYS 1 stream, 2 meta, 3 state
 ARGV 1 tag, 2 name, 3 incarnation for a new stream, 4 start: an id or 'latest', 5 nonce, 6 holder,
-  7 lease in ms, 8 expected token or '', 9 expected beat or '' for any
+  7 lease in ms, 8 expected token or '', 9 expected beat or '' for any,
+  10 incarnation and 11 position that an earlier tenure of the caller had, or ''
 Answers {'HELD', token, beat, lease, holder}, {'KIND', kind}, {'FOREIGN'},
   or {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, position before,
       holder before if it did not release, ids moved to the dead letters}
@@ -51,7 +52,14 @@ end
 local note, before = '', f[7] or ''
 local position, index = f[7], f[9] or ''
 local ranges, attempts, dead = f[10] or '', f[11] or '', f[13] or ''
-if not kind then
+if not kind and ARGV[10] ~= '' then
+  -- The state vanished under a consumer that knows where it was.
+  note = ARGV[10] == incarnation and 'restored' or 'recreated'
+  position = note == 'restored' and ARGV[11] or '0-0'
+  before = ARGV[11]
+  index = position == '0-0' and '0' or ''
+  ranges, attempts, dead = '', '', ''
+elseif not kind then
   note = 'created'
   position = ARGV[4]
   if position == 'latest' then position = last end
@@ -96,6 +104,8 @@ export interface AcquireRequest {
   readonly leaseMs: number
   /** Take the lease from this holder, if it is still the one, and with this beat if one is given. */
   readonly expected?: { readonly token: string; readonly beat?: number }
+  /** Where an earlier tenure of this consumer was, for the case that the state itself vanished. */
+  readonly known?: { readonly incarnation: string; readonly position: string }
 }
 
 /** The lease is ours, and this is where to go on. */
@@ -110,7 +120,8 @@ export interface Grant {
   readonly dead: ReadonlySet<string>
   /** Attempts of failed events, by id. */
   readonly attempts: ReadonlyMap<string, number>
-  readonly note: '' | 'created' | 'image' | 'recreated'
+  /** What had to be mended or made; `restored`: the state had vanished. */
+  readonly note: '' | 'created' | 'image' | 'recreated' | 'restored'
   readonly positionBefore: string
   /** Whether the lease was taken from a holder that had not released it. */
   readonly unclean: boolean
@@ -146,6 +157,8 @@ export async function acquire(
       request.leaseMs,
       request.expected?.token ?? '',
       request.expected?.beat ?? '',
+      request.known?.incarnation ?? '',
+      request.known?.position ?? '',
     ],
   )) as (string | number)[]
   const text = reply.map(String)

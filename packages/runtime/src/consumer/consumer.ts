@@ -10,7 +10,7 @@ import type { EventStream } from '../stream/define-stream.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import { startArgument } from '../stream/start-position.ts'
 import type { Tails } from '../tail/tails.ts'
-import { acquire, type AcquireAnswer, type Grant } from './acquire-script.ts'
+import { acquire, type AcquireAnswer, type AcquireRequest, type Grant } from './acquire-script.ts'
 import type { ConsumerHandler } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse } from './pulse.ts'
@@ -60,6 +60,11 @@ export class Consumer<Data> {
   #tenure: Tenure<Data> | undefined
   #loop: Promise<void> | undefined
   #closed: Promise<void> | undefined
+  #everReady = false
+  /** Whether a request for the lease is on its way. */
+  #asking = false
+  /** Where the last tenure was. */
+  #known: { readonly incarnation: string; readonly position: string } | undefined
 
   constructor(
     core: Core,
@@ -150,17 +155,17 @@ export class Consumer<Data> {
   async #close(deadlineMs: number): Promise<void> {
     this.#offSignal()
     if (isRunning(this.#state)) this.#state = { is: 'draining' }
-    const tenure = this.#tenure
-    if (tenure !== undefined) {
-      await this.#drainTenure(tenure, deadlineMs)
-      const cancel = this.#core.clock.after(RELEASE_DEADLINE_MS, () => {
-        tenure.abandon('Redis did not answer while closing')
-      })
-      await tenure.release()
-      cancel()
-    }
-    this.#closing.abort()
+    if (this.#tenure !== undefined) await this.#drainTenure(this.#tenure, deadlineMs)
+    // Whatever is still to be said to Redis has a little time; then the lease runs out by itself.
+    const cancel = this.#core.clock.after(RELEASE_DEADLINE_MS, () => {
+      this.#closing.abort()
+      this.#tenure?.abandon('Redis did not answer while closing')
+    })
+    if (this.#tenure !== undefined) await this.#tenure.release()
+    else if (!this.#asking) this.#closing.abort()
     await this.#loop
+    cancel()
+    this.#closing.abort()
     if (this.#state.is !== 'stopped') this.#state = { is: 'closed' }
     this.#ready.resolve()
     this.#done.resolve()
@@ -187,17 +192,18 @@ export class Consumer<Data> {
     let backoffMs = 0
     while (!signal.aborted) {
       try {
+        await this.#core.verify(this.#stream, signal)
         const taken = await this.#acquire(expected)
         if (taken === undefined) break
-        const scope = this.#scope(handler)
-        const end = await this.#work(scope, taken.grant, taken.sentMs)
+        const end = await this.#work(this.#scope(handler), taken.grant, taken.sentMs)
         expected = this.#afterTenure(end, taken.grant)
         backoffMs = 0
         if (this.#state.is === 'stopped') return
         if (end.why !== 'released') await pause(this.#core.clock, 10, signal)
       } catch (error) {
         if (signal.aborted) break
-        if (isMillraceError(error) && !error.retryable && error.code !== 'INTERNAL') {
+        // What is wrong from the start is for the user to mend; later on it is an outage to outlast.
+        if (!this.#everReady && isMillraceError(error) && !error.retryable) {
           this.#stop(error)
           return
         }
@@ -217,11 +223,18 @@ export class Consumer<Data> {
   async #work(scope: TenureScope<Data>, grant: Grant, sentMs: number): Promise<TenureEnd> {
     const tenure = new Tenure(scope, grant, sentMs)
     this.#tenure = tenure
-    if (isRunning(this.#state)) this.#state = { is: 'holding', token: grant.fence.token }
-    this.#ready.resolve()
     this.#report('acquired', grant.fence.token, grant.unclean ? 'the holder before is gone' : '')
-    tenure.begin()
+    if (isRunning(this.#state)) {
+      this.#state = { is: 'holding', token: grant.fence.token }
+      this.#becomeReady()
+      tenure.begin()
+    } else {
+      // Closed while the request was on its way: the lease goes straight back.
+      this.#pulse.add(tenure)
+      void tenure.release()
+    }
     const end = await tenure.ended
+    this.#known = { incarnation: grant.incarnation, position: tenure.storedPosition }
     this.#tenure = undefined
     return end
   }
@@ -263,7 +276,7 @@ export class Consumer<Data> {
         return { grant: answer.grant, sentMs }
       }
       if (isRunning(this.#state)) this.#state = { is: 'standby', holder: answer.holder }
-      this.#ready.resolve()
+      this.#becomeReady()
       const seen = { token: answer.token, beat: answer.beat, leaseMs: answer.leaseMs }
       const gone =
         this.#core.options.sameHostTakeover && isProvablyGone(answer.holder, this.#core.host)
@@ -287,35 +300,39 @@ export class Consumer<Data> {
     expected: { token: string; beat?: number } | undefined,
   ): Promise<{ answer: AcquireAnswer; sentMs: number }> {
     const { clock, connections, host } = this.#core
-    const nonce = newNonce()
+    const request: AcquireRequest = {
+      name: this.name,
+      start: startArgument(this.#options.from),
+      nonce: newNonce(),
+      holder: formatHost(host),
+      leaseMs: this.#options.leaseMs,
+      ...(expected === undefined ? {} : { expected }),
+      ...(this.#known === undefined ? {} : { known: this.#known }),
+    }
     let sentMs = 0
-    const answer = await connections.call(
-      'control',
-      this.#keys.tag,
-      async (session) => {
-        sentMs = clock.monotonicMs()
-        const reply = await acquire(session, this.#keys, {
-          name: this.name,
-          start: startArgument(this.#options.from),
-          nonce,
-          holder: formatHost(host),
-          leaseMs: this.#options.leaseMs,
-          ...(expected === undefined ? {} : { expected }),
-        })
-        // The lease was granted to this very request, and only the answer was lost.
-        if (!reply.held || !reply.token.endsWith(`-${nonce}`)) return reply
-        return await acquire(session, this.#keys, {
-          name: this.name,
-          start: startArgument(this.#options.from),
-          nonce,
-          holder: formatHost(host),
-          leaseMs: this.#options.leaseMs,
-          expected: { token: reply.token },
-        })
-      },
-      { signal: this.#closing.signal },
-    )
-    return { answer, sentMs }
+    this.#asking = true
+    try {
+      const answer = await connections.call(
+        'control',
+        this.#keys.tag,
+        async (session) => {
+          sentMs = clock.monotonicMs()
+          const reply = await acquire(session, this.#keys, request)
+          if (!reply.held || !reply.token.endsWith(`-${request.nonce}`)) return reply
+          // The lease was granted to this very request, and only the answer was lost.
+          return await acquire(session, this.#keys, { ...request, expected: { token: reply.token } })
+        },
+        { signal: this.#closing.signal },
+      )
+      return { answer, sentMs }
+    } finally {
+      this.#asking = false
+    }
+  }
+
+  #becomeReady(): void {
+    this.#everReady = true
+    this.#ready.resolve()
   }
 
   #scope(handler: ConsumerHandler<Data>): TenureScope<Data> {
@@ -345,17 +362,20 @@ export class Consumer<Data> {
   }
 
   #reportGrant(grant: Grant): void {
-    if (grant.note !== 'recreated' && grant.note !== 'image') return
+    if (grant.note === '' || grant.note === 'created') return
     channels.positionChanged.publish({
       stream: this.#stream.name,
       name: this.name,
       change: grant.note === 'recreated' ? 'recreated' : 'group-recreated',
       from: grant.positionBefore,
       to: grant.position,
-      detail:
-        grant.note === 'recreated'
-          ? 'the stream was created anew; the consumer begins at its start'
-          : 'the Redis consumer group that shows this position had vanished',
+      detail: GRANT_NOTES[grant.note],
     })
   }
 }
+
+const GRANT_NOTES = {
+  image: 'the Redis consumer group that shows this position had vanished',
+  recreated: 'the stream was created anew; the consumer begins at its start',
+  restored: 'the state had vanished; the consumer goes on where it was',
+} as const

@@ -13,8 +13,8 @@ export type ConsumerHandler<Data> = (event: Event<Data>, context: DeliveryContex
 
 /** What the hand-out asks of the tenure that it works for, and tells it. */
 export interface HandOutOwner<Data> {
-  /** Whether a handler may be started now. */
-  mayStart(): boolean
+  /** Whether a handler may be started now; the lease is judged by the clock, not by timers, which a stalled process runs late. */
+  mayStart(nowMs: number): boolean
   /** The event is processed, or settled otherwise. */
   completed(entry: Entry<Data>): void
   /** The number of attempts of an event is to be stored. */
@@ -39,8 +39,6 @@ export interface HandOutSettings<Data> {
 
 /** How long handlers may be started without letting other work of the process have a turn, in ms. */
 const SLICE_MS = 10
-/** How often the clock is looked at for that, in events. */
-const SLICE_LOOK = 16
 /** How often running handlers are looked at for their time limit, as a part of it. */
 const TIMEOUT_LOOKS = 10
 
@@ -74,12 +72,15 @@ export class HandOut<Data> {
     // A handler that is done at once leads back here; the loop below takes the next event anyway.
     if (this.#driving) return
     this.#driving = true
-    const startMs = this.#settings.clock.monotonicMs()
-    for (let started = 1; !this.#closed && this.#owner.mayStart(); started++) {
+    const { clock } = this.#settings
+    const sliceEndMs = clock.monotonicMs() + SLICE_MS
+    for (;;) {
+      const nowMs = clock.monotonicMs()
+      if (this.#closed || !this.#owner.mayStart(nowMs)) break
       const turn = this.#lanes.next()
       if (turn === undefined) break
-      this.#start(turn.lane, turn.entry)
-      if (started % SLICE_LOOK === 0 && this.#settings.clock.monotonicMs() - startMs > SLICE_MS) {
+      this.#start(turn.lane, turn.entry, nowMs)
+      if (nowMs > sliceEndMs) {
         setImmediate(() => {
           this.#driving = false
           this.drive()
@@ -120,7 +121,7 @@ export class HandOut<Data> {
     return decoded.event.key ?? ''
   }
 
-  #start(lane: string, entry: Entry<Data>): void {
+  #start(lane: string, entry: Entry<Data>, startedMs: number): void {
     const earlier = this.#settings.running.get(entry.id)
     if (earlier !== undefined) {
       // An earlier tenure's handler still has this event: never a second run beside the first.
@@ -139,7 +140,6 @@ export class HandOut<Data> {
     const redelivered = entry.attempts > 0 || this.#settings.unclean
     const delivery = new Delivery(entry.attempts + 1, redelivered, this.#settings.lease)
     entry.delivery = delivery
-    const startedMs = this.#settings.clock.monotonicMs()
     let result: unknown
     try {
       result = this.#settings.handler(decoded.event, delivery)

@@ -82,6 +82,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #named = ''
   #rangesStored: string
   #attemptsDirty = false
+  #abortAtMs = 0
   #cancelAbort: (() => void) | undefined
   /** Credit that is kept back while too much lies above the watermark. */
   #withheld = { events: 0, bytes: 0 }
@@ -126,6 +127,11 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   /** The greatest id with everything at or before it done. */
   get watermark(): string {
     return this.#backlog.watermark
+  }
+
+  /** The position that the server has, as far as it confirmed. */
+  get storedPosition(): string {
+    return this.#stored
   }
 
   /** How many events are received and not done. */
@@ -202,8 +208,14 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   // What the hand-out calls.
 
-  mayStart(): boolean {
-    return !(this.#over || this.#verifying || this.#draining || this.#scope.isPaused())
+  mayStart(nowMs: number): boolean {
+    return !(
+      nowMs >= this.#abortAtMs ||
+      this.#over ||
+      this.#verifying ||
+      this.#draining ||
+      this.#scope.isPaused()
+    )
   }
 
   completed(entry: Entry<Data>): void {
@@ -374,7 +386,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #armAbort(sentMs: number): void {
     this.#cancelAbort?.()
     const { clock } = this.#scope.core
-    const leftMs = Math.max(abortAtMs(sentMs, this.leaseMs) - clock.monotonicMs(), 0)
+    this.#abortAtMs = abortAtMs(sentMs, this.leaseMs)
+    const leftMs = Math.max(this.#abortAtMs - clock.monotonicMs(), 0)
     this.#cancelAbort = clock.after(leftMs, () => {
       this.#finish({ why: 'lost', detail: 'no beat was confirmed within the lease' })
     })
