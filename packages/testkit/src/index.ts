@@ -13,6 +13,11 @@ export {
   type ServerBinary,
   type ServerProduct,
 } from './server/server-binary.ts'
+export {
+  ensureUnpackedServer,
+  type UnpackedServer,
+  type UnpackedServerOptions,
+} from './unpacked/unpacked-server.ts'
 export { startCluster, type StartClusterOptions } from './cluster/start-cluster.ts'
 export type { ClusterNode, MoveSlotOptions, RedisCluster } from './cluster/redis-cluster.ts'
 export { startSentinel, type StartSentinelOptions } from './sentinel/start-sentinel.ts'
