@@ -59,7 +59,8 @@ export interface SchemaStreamOptions<Schema extends StandardSchemaV1>
 /** An event stream's definition: a logical, ordered channel of events. Plain data, shared freely. */
 export interface EventStream<Input = unknown, Output = Input> {
   readonly name: string
-  readonly schema: StandardSchemaV1<Input, Output> | undefined
+  /** Takes anything, as validation does; so a consumer takes a stream whatever its input is. */
+  readonly schema: StandardSchemaV1<unknown, Output> | undefined
   readonly key: ((input: Input) => string) | undefined
   readonly codec: Codec
   readonly retention: { readonly maxAgeMs: number; readonly maxLength: number }
