@@ -1,5 +1,6 @@
 import type { Core } from '../core.ts'
 import type { Session } from '../connection/session.ts'
+import { messageOf, MillraceError } from '../errors.ts'
 import { pause } from '../lifecycle/signals.ts'
 import type { RawEntry } from '../stream/entry.ts'
 import type { GroupCommands, Identity } from './commands.ts'
@@ -49,10 +50,13 @@ export class Reader {
 
   /** Reads until the signal fires; whatever goes wrong is thrown, and the connection is then of no use. */
   async run(signal: AbortSignal): Promise<void> {
+    // The connection may also end while nothing is wanted from it.
+    const either = AbortSignal.any([signal, this.#session.signal])
     this.#next(signal)
     while (!signal.aborted) {
       if (this.#outstanding === undefined) {
-        await this.#sink.credit(signal)
+        await this.#sink.credit(either)
+        if (this.#session.signal.aborted && !signal.aborted) throw endOf(this.#session)
         this.#next(signal)
         continue
       }
@@ -102,4 +106,11 @@ export class Reader {
     // Whoever waits for it next meets the error; it must not count as unhandled until then.
     this.#outstanding.catch(() => undefined)
   }
+}
+
+function endOf(session: Session): MillraceError {
+  const reason: unknown = session.signal.reason
+  return new MillraceError('UNAVAILABLE', `The reading connection has ended: ${messageOf(reason)}`, {
+    cause: reason,
+  })
 }

@@ -1,11 +1,27 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { afterEach } from 'vitest'
 import { type RedisServer, startRedis } from '@millrace/testkit'
 import type { Redis } from 'ioredis'
 import { resolveConnectOptions } from '../../src/connection/options.ts'
 import { type Core, createCore } from '../../src/core.ts'
+import type { MemberProcessOptions } from './member-process.ts'
 import { ConsumerGroup } from '../../src/group/group.ts'
 import type { GroupOptions } from '../../src/group/options.ts'
 import { defineStream, type EventStream } from '../../src/stream/define-stream.ts'
+
+/** A member in a process of its own. */
+export interface MemberProcess {
+  readonly child: ChildProcess
+  /** What it has printed: `ready`, `start <id> <attempt>`, `done <id> <attempt>`. */
+  readonly lines: readonly string[]
+  /** The ids of the lines that begin so. */
+  ids(word: 'done' | 'start'): string[]
+  kill(signal: NodeJS.Signals): void
+  readonly exited: Promise<unknown>
+}
 
 export interface Order {
   readonly n: number
@@ -47,6 +63,29 @@ export class GroupTestbed implements AsyncDisposable {
     const group = new ConsumerGroup(core, stream, options)
     this.#closers.unshift(() => group.close({ deadlineMs: 1_000 }))
     return group
+  }
+
+  spawnMember(options: Omit<MemberProcessOptions, 'url'>): MemberProcess {
+    const argument: MemberProcessOptions = { url: this.server.url, ...options }
+    const child = spawn(
+      process.execPath,
+      ['--conditions=millrace-source', fileURLToPath(new URL('member-process.ts', import.meta.url)), JSON.stringify(argument)],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    const lines: string[] = []
+    createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
+    const exited = once(child, 'exit')
+    this.#closers.unshift(async () => {
+      child.kill('SIGKILL')
+      await exited
+    })
+    return {
+      child,
+      lines,
+      ids: (word) => lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.split(' ')[1] ?? ''] : [])),
+      kill: (signal) => child.kill(signal),
+      exited,
+    }
   }
 
   /** Appends events with n from `first` on, with the bare command. */
