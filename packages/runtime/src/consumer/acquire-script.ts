@@ -7,6 +7,12 @@ import type { StreamKeys } from '../stream/keys.ts'
 import { parseAttempts } from './attempts.ts'
 import { parseRanges, type Range } from './ranges.ts'
 
+/**
+ * How many events after the position are handled one by one, each start recorded before, once holders
+ * have died there twice.
+ */
+const QUARANTINE_EVENTS = 64
+
 const acquireScript: Script = defineScript(
   'consumer-acquire',
   `#!lua flags=allow-oom
@@ -16,16 +22,18 @@ was created anew it stamps the new incarnation and begins at its start.
 KEYS 1 stream, 2 meta, 3 state
 ARGV 1 tag, 2 name, 3 incarnation for a new stream, 4 start: an id or 'latest', 5 nonce, 6 holder,
   7 lease in ms, 8 expected token or '', 9 expected beat or '' for any,
-  10 incarnation and 11 position that an earlier tenure of the caller had, or ''
+  10 incarnation and 11 position that an earlier tenure of the caller had, or '',
+  12 '1' when the expected token is the caller's own
 Answers {'HELD', token, beat, lease, holder}, {'KIND', kind}, {'FOREIGN'},
   or {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, position before,
-      holder before if it did not release, ids moved to the dead letters}
+      '1' if a holder died, ids moved to the dead letters, events to handle in quarantine}
 ]]
 ${incarnationLua}
 ${streamIdLua}
 local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
 local f = redis.call('HMGET', state, 'kind', 'token', 'released', 'beat', 'leaseMs', 'holder',
-  'position', 'incarnation', 'index', 'ranges', 'attempts', 'counter', 'dead')
+  'position', 'incarnation', 'index', 'ranges', 'attempts', 'counter', 'dead', 'deaths', 'diedAt',
+  'quarantine')
 local kind, token, released = f[1], f[2], f[3]
 if kind and kind ~= 'consumer' then return {'KIND', kind} end
 local held = token and token ~= '' and released ~= '1'
@@ -84,13 +92,23 @@ end
 local floor = redis.call('HGET', meta, 'floor')
 if floor and id_before(position, floor) then redis.call('HSET', meta, 'floor', position) end
 
+-- A holder that neither released nor is the caller died, as far as anybody can tell. Twice at one
+-- position: something there may kill whoever handles it.
+local died = held and ARGV[12] ~= '1'
+local deaths, died_at, quarantine = tonumber(f[14] or '0') or 0, f[15] or '', tonumber(f[16] or '0') or 0
+if died then
+  deaths = died_at == position and deaths + 1 or 1
+  died_at = position
+  if deaths >= 2 or quarantine > 0 then quarantine = ${QUARANTINE_EVENTS} end
+end
+
 local counter = (tonumber(f[12] or '0') or 0) + 1
 redis.call('HSET', state, 'kind', 'consumer', 'name', ARGV[2], 'incarnation', incarnation,
   'position', position, 'index', index, 'ranges', ranges, 'attempts', attempts, 'dead', dead,
   'counter', counter, 'token', counter .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
-  'beat', '0', 'released', '0')
+  'beat', '0', 'released', '0', 'deaths', deaths, 'diedAt', died_at, 'quarantine', quarantine)
 return {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, before,
-  held and f[6] or '', dead}
+  died and '1' or '', dead, quarantine}
 `,
 )
 
@@ -104,6 +122,8 @@ export interface AcquireRequest {
   readonly leaseMs: number
   /** Take the lease from this holder, if it is still the one, and with this beat if one is given. */
   readonly expected?: { readonly token: string; readonly beat?: number }
+  /** Whether the expected token is the caller's own. */
+  readonly own: boolean
   /** Where an earlier tenure of this consumer was, for the case that the state itself vanished. */
   readonly known?: { readonly incarnation: string; readonly position: string }
 }
@@ -123,8 +143,10 @@ export interface Grant {
   /** What had to be mended or made; `restored`: the state had vanished. */
   readonly note: '' | 'created' | 'image' | 'recreated' | 'restored'
   readonly positionBefore: string
-  /** Whether the lease was taken from a holder that had not released it. */
+  /** Whether the lease was taken from another holder that had not released it. */
   readonly unclean: boolean
+  /** How many events are to be handled one by one, each start recorded before; usually 0. */
+  readonly quarantine: number
 }
 
 export type AcquireAnswer =
@@ -159,6 +181,7 @@ export async function acquire(
       request.expected?.beat ?? '',
       request.known?.incarnation ?? '',
       request.known?.position ?? '',
+      request.own ? '1' : '',
     ],
   )) as (string | number)[]
   const text = reply.map(String)
@@ -200,6 +223,7 @@ function grantOf(text: readonly string[], nonce: string): Grant {
     attempts: parseAttempts(attempts),
     note: text[7] as Grant['note'],
     positionBefore: text[8] ?? '',
-    unclean: (text[9] ?? '') !== '',
+    unclean: text[9] === '1',
+    quarantine: Number(text[11] ?? 0),
   }
 }

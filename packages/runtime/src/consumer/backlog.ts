@@ -22,6 +22,8 @@ export interface Entry<Data> {
   phase: EntryPhase
   /** Failed attempts so far. */
   attempts: number
+  /** Whether the attempt that runs was counted when it was started. */
+  counted: boolean
   /** When the first attempt failed, by the monotonic clock. */
   heldSinceMs: number
   delivery: Delivery | undefined
@@ -90,6 +92,7 @@ export class Backlog<Data> {
       decoded,
       phase: 'queued',
       attempts,
+      counted: false,
       heldSinceMs: 0,
       delivery: undefined,
     }

@@ -270,7 +270,7 @@ export class Consumer<Data> {
     let expected: { token: string; beat?: number } | undefined = own
     let observation: Observation | undefined
     while (!signal.aborted && this.#state.is !== 'draining') {
-      const { answer, sentMs } = await this.#ask(expected)
+      const { answer, sentMs } = await this.#ask(expected, expected !== undefined && expected === own)
       if (!answer.held) {
         this.#reportGrant(answer.grant)
         return { grant: answer.grant, sentMs }
@@ -298,6 +298,7 @@ export class Consumer<Data> {
 
   async #ask(
     expected: { token: string; beat?: number } | undefined,
+    own: boolean,
   ): Promise<{ answer: AcquireAnswer; sentMs: number }> {
     const { clock, connections, host } = this.#core
     const request: AcquireRequest = {
@@ -306,6 +307,7 @@ export class Consumer<Data> {
       nonce: newNonce(),
       holder: formatHost(host),
       leaseMs: this.#options.leaseMs,
+      own,
       ...(expected === undefined ? {} : { expected }),
       ...(this.#known === undefined ? {} : { known: this.#known }),
     }
@@ -320,7 +322,11 @@ export class Consumer<Data> {
           const reply = await acquire(session, this.#keys, request)
           if (!reply.held || !reply.token.endsWith(`-${request.nonce}`)) return reply
           // The lease was granted to this very request, and only the answer was lost.
-          return await acquire(session, this.#keys, { ...request, expected: { token: reply.token } })
+          return await acquire(session, this.#keys, {
+            ...request,
+            expected: { token: reply.token },
+            own: true,
+          })
         },
         { signal: this.#closing.signal },
       )

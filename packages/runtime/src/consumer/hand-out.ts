@@ -15,6 +15,11 @@ export type ConsumerHandler<Data> = (event: Event<Data>, context: DeliveryContex
 export interface HandOutOwner<Data> {
   /** Whether a handler may be started now; the lease is judged by the clock, not by timers, which a stalled process runs late. */
   mayStart(nowMs: number): boolean
+  /**
+   * In quarantine: records the start of an event before its handler runs, and answers whether the
+   * handler may run at all. Undefined outside quarantine.
+   */
+  recordStart(entry: Entry<Data>): Promise<'dead-letter' | 'run' | 'wait'> | undefined
   /** The event is processed, or settled otherwise. */
   completed(entry: Entry<Data>): void
   /** The number of attempts of an event is to be stored. */
@@ -96,6 +101,11 @@ export class HandOut<Data> {
     this.#lanes.dropQueued()
   }
 
+  /** How many lanes have a turn. */
+  get active(): number {
+    return this.#lanes.active
+  }
+
   /** Settles when no handler runs. */
   idle(): Promise<void> {
     if (this.#lanes.active === 0) return Promise.resolve()
@@ -137,12 +147,26 @@ export class HandOut<Data> {
       this.#invalid(lane, entry, decoded?.error ?? new Error('the event is gone'))
       return
     }
-    const redelivered = entry.attempts > 0 || this.#settings.unclean
-    const delivery = new Delivery(entry.attempts + 1, redelivered, this.#settings.lease)
+    const recorded = this.#owner.recordStart(entry)
+    if (recorded === undefined) {
+      this.#handle(lane, entry, decoded.event, startedMs)
+      return
+    }
+    void recorded.then((verdict) => {
+      if (this.#closed || verdict === 'wait') return
+      if (verdict === 'run') this.#handle(lane, entry, decoded.event, this.#settings.clock.monotonicMs())
+      else this.#toDeadLetters(lane, entry, 'exhausted', DIED_WITH_IT)
+    })
+  }
+
+  #handle(lane: string, entry: Entry<Data>, event: Event<Data>, startedMs: number): void {
+    const attempt = entry.counted ? entry.attempts : entry.attempts + 1
+    const redelivered = attempt > 1 || this.#settings.unclean
+    const delivery = new Delivery(attempt, redelivered, this.#settings.lease)
     entry.delivery = delivery
     let result: unknown
     try {
-      result = this.#settings.handler(decoded.event, delivery)
+      result = this.#settings.handler(event, delivery)
     } catch (error) {
       this.#settled(lane, entry, delivery, startedMs, { error })
       return
@@ -210,7 +234,8 @@ export class HandOut<Data> {
   #failed(lane: string, entry: Entry<Data>, error: unknown): void {
     const { clock, options } = this.#settings
     const nowMs = clock.monotonicMs()
-    entry.attempts++
+    if (!entry.counted) entry.attempts++
+    entry.counted = false
     if (entry.heldSinceMs === 0) entry.heldSinceMs = nowMs
     this.#owner.attemptFailed(entry.id, entry.attempts)
     const next = afterFailure(error, entry.attempts, nowMs - entry.heldSinceMs, entry.id, options)
@@ -329,6 +354,8 @@ export class HandOut<Data> {
     if (this.#lanes.active === 0) this.#onIdle?.()
   }
 }
+
+const DIED_WITH_IT = 'the process died each time while it handled this event'
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (

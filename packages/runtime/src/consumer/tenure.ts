@@ -18,6 +18,7 @@ import { type ConsumerHandler, HandOut, type HandOutOwner } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse, Pulsed } from './pulse.ts'
 import { formatRanges, inRanges } from './ranges.ts'
+import { recordStart } from './start-script.ts'
 
 /**
  * Why a tenure ended:
@@ -49,6 +50,8 @@ export interface TenureScope<Data> {
 
 /** How many events may be done above the watermark before reading pauses. */
 const MAX_AHEAD = 10_000
+/** After another holder died, for one lease: how many events may pass before the position is stored. */
+const CAUTIOUS_CHECKPOINT_EVERY = 64
 
 /**
  * One period of holding the lease: what is read goes into the backlog and the hand-out, what is done
@@ -84,6 +87,10 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #attemptsDirty = false
   #abortAtMs = 0
   #cancelAbort: (() => void) | undefined
+  /** How many events are still to be handled one by one, each start recorded before. */
+  #quarantine: number
+  /** Until when positions are stored more often, after another holder died. */
+  readonly #cautiousUntilMs: number
   /** Credit that is kept back while too much lies above the watermark. */
   #withheld = { events: 0, bytes: 0 }
 
@@ -98,6 +105,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.creditBytes = options.maxInFlightBytes
     this.leaseMs = options.leaseMs
     this.#attempts = new Map(grant.attempts)
+    this.#quarantine = grant.quarantine
+    this.#cautiousUntilMs = grant.unclean ? sentMs + options.leaseMs : 0
     this.#stored = grant.position
     this.#rangesStored = formatRanges(grant.ranges)
     this.#backlog = new Backlog(
@@ -210,6 +219,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   mayStart(nowMs: number): boolean {
     return !(
+      (this.#quarantine > 0 && this.#handOut.active > 0) ||
       nowMs >= this.#abortAtMs ||
       this.#over ||
       this.#verifying ||
@@ -218,12 +228,40 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     )
   }
 
+  recordStart(entry: Entry<Data>): Promise<'dead-letter' | 'run' | 'wait'> | undefined {
+    if (this.#quarantine === 0) return undefined
+    if (entry.attempts >= this.#scope.options.maxAttempts) return Promise.resolve('dead-letter')
+    this.#quarantine--
+    entry.attempts++
+    entry.counted = true
+    this.#attempts.set(entry.id, entry.attempts)
+    const { core, keys } = this.#scope
+    const request = {
+      name: this.name,
+      token: this.#grant.fence.token,
+      attempts: formatAttempts(this.#attempts),
+      left: this.#quarantine,
+    }
+    return core.connections
+      .call('control', keys.tag, (session) => recordStart(session, keys, request))
+      .then(
+        (ours) => {
+          if (!ours) this.#finish({ why: 'lost', detail: 'another holder took over' })
+          return ours ? 'run' : 'wait'
+        },
+        (failure: unknown) => {
+          this.#finish({ why: 'resync', detail: messageOf(failure) })
+          return 'wait'
+        },
+      )
+  }
+
   completed(entry: Entry<Data>): void {
     const { bytes } = entry
     if (this.#attempts.size > 0 && this.#attempts.delete(entry.id)) this.#attemptsDirty = true
     this.#backlog.settle(entry)
     this.#release(bytes)
-    if (this.#backlog.passedCount >= this.#scope.options.checkpointEvery) this.#scope.pulse.soon(this)
+    if (this.#backlog.passedCount >= this.#checkpointEvery()) this.#scope.pulse.soon(this)
   }
 
   attemptFailed(id: string, attempts: number): void {
@@ -370,6 +408,13 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       to,
       detail,
     })
+  }
+
+  #checkpointEvery(): number {
+    const { checkpointEvery } = this.#scope.options
+    if (this.#cautiousUntilMs === 0) return checkpointEvery
+    const cautious = this.#scope.core.clock.monotonicMs() < this.#cautiousUntilMs
+    return cautious ? Math.min(checkpointEvery, CAUTIOUS_CHECKPOINT_EVERY) : checkpointEvery
   }
 
   /** Credit goes back to the subscription unless too many done events wait for one below them. */
