@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+import type { StartedTestContainer } from 'testcontainers'
 import type { ServerProduct } from '../server/server-binary.ts'
 
 /** Which container {@link startRedisContainer} starts. */
@@ -18,10 +20,13 @@ export interface StartRedisContainerOptions {
 
 /** A server in a container, removed on disposal. */
 export interface RedisContainer extends AsyncDisposable {
+  /** With the password, `redis://:password@host:port`. */
   readonly url: string
   readonly host: string
   /** The published port. Docker draws another one when the container is restarted. */
   readonly port: number
+  /** Drawn at random: Docker publishes the port on all interfaces, for anybody near to try. */
+  readonly password: string
   readonly image: string
   readonly id: string
 }
@@ -45,34 +50,48 @@ export async function startRedisContainer(
   options: StartRedisContainerOptions = {},
 ): Promise<RedisContainer> {
   const { image, product, args } = { ...DEFAULTS, ...options }
-  // Loaded here, because it takes longer than starting ten servers and most runs need no container.
-  const { GenericContainer, Wait } = await import('testcontainers')
-  const container = await new GenericContainer(image)
+  const password = randomBytes(16).toString('hex')
+  const container = await startContainer(image, [
+    `${product}-server`,
+    ...['--requirepass', password],
     // Protected mode refuses the published port's traffic; official images patch it off, others do not.
-    .withCommand([
-      `${product}-server`,
-      '--protected-mode',
-      'no',
-      '--save',
-      '',
-      '--appendonly',
-      'no',
-      ...args,
-    ])
-    .withExposedPorts(SERVER_PORT)
-    // The default wait runs a shell in the image, which slim images do not have.
-    .withWaitStrategy(Wait.forLogMessage(/Ready to accept connections/))
-    .start()
+    ...['--protected-mode', 'no'],
+    ...['--save', '', '--appendonly', 'no'],
+    ...args,
+  ])
   const host = container.getHost()
   const port = container.getMappedPort(SERVER_PORT)
   return {
-    url: `redis://${host}:${port}`,
+    url: `redis://:${password}@${host}:${port}`,
     host,
     port,
+    password,
     image,
     id: container.getId(),
     [Symbol.asyncDispose]: async () => {
       await container.stop()
     },
+  }
+}
+
+async function startContainer(
+  image: string,
+  command: readonly string[],
+): Promise<StartedTestContainer> {
+  // Loaded here, because it takes longer than starting ten servers and most runs need no container.
+  const { GenericContainer, Wait } = await import('testcontainers')
+  try {
+    return await new GenericContainer(image)
+      .withCommand([...command])
+      .withExposedPorts(SERVER_PORT)
+      // The default wait runs a shell in the image, which slim images do not have.
+      .withWaitStrategy(Wait.forLogMessage(/Ready to accept connections/))
+      .start()
+  } catch (error) {
+    const told = error instanceof Error ? error.message : String(error)
+    const hint = 'where no registry is within reach, set TESTCONTAINERS_RYUK_DISABLED=true'
+    throw new Error(`no container of ${image} could be started (${hint}): ${told}`, {
+      cause: error,
+    })
   }
 }

@@ -47,7 +47,8 @@ export interface FaultProxy extends AsyncDisposable {
    * the command was executed, and the client cannot know. Replies before it arrive. A command that waits for
    * its reply when this is called counts too. Resolves when that has happened.
    *
-   * @param matches sees the command's words as they were sent, `['XADD', 'key', '*', …]`
+   * @param matches sees the command's words as they were sent, `['xadd', 'key', '*', …]`; compare the name
+   * whatever its case, since clients differ
    */
   dropNextReply(matches: (command: string[]) => boolean): Promise<void>
   /** Does the same to every n-th reply, counted from now over all connections; 0 ends it. */

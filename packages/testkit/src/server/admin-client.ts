@@ -16,7 +16,7 @@ export interface Address {
 }
 
 /** A connection for commands of the test itself. It opens at the first command and comes back by itself. */
-export function adminClient(address: Address): Redis {
+function adminClient(address: Address): Redis {
   const redis = new Redis({
     ...address,
     connectionName: ADMIN_CONNECTION_NAME,
@@ -24,6 +24,8 @@ export function adminClient(address: Address): Redis {
     // Servers under test go away and come back within milliseconds; look again at that pace.
     retryStrategy: () => 20,
     maxRetriesPerRequest: 500,
+    // A command that was under way when its server was killed fails: sent again it might count twice.
+    autoResendUnfulfilledCommands: false,
   })
   // Every command reports its own failure; without a listener a lost connection is printed as well.
   redis.on('error', () => {})

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 export const LOOPBACK = '127.0.0.1'
 
 /** A cluster node's bus listens this far above its port. */
-export const CLUSTER_BUS_OFFSET = 10_000
+const CLUSTER_BUS_OFFSET = 10_000
 
 /**
  * Ports are drawn at random below the range from which Linux takes ports for outgoing connections (32768

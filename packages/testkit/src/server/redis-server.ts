@@ -22,7 +22,7 @@ export interface StartRedisOptions {
 }
 
 /** The line with which a server says that it can be used. */
-export const SERVER_READY: RegExp = /Ready to accept connections/
+const SERVER_READY = /Ready to accept connections/
 
 /**
  * Starts a private server on 127.0.0.1, usually in 10 to 20 ms. DEBUG and protected CONFIG settings are
