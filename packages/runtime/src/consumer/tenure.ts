@@ -50,7 +50,7 @@ export interface TenureScope<Data> {
 
 /** How many events may be done above the watermark before reading pauses. */
 const MAX_AHEAD = 10_000
-/** After another holder died, for one lease: how many events may pass before the position is stored. */
+/** After another holder died, for one lease: how many events may pass until the position is stored. */
 const CAUTIOUS_CHECKPOINT_EVERY = 64
 
 /**
@@ -79,8 +79,9 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #releasing = false
   /** After an interruption nothing is handed out until the server confirmed what we have. */
   #verifying = false
-  /** The request whose answer counts for that: one that was made after the interruption. */
-  #verification: CheckpointRequest | undefined
+  #interruptions = 0
+  /** Who waits for the server to confirm a request that was made after they asked. */
+  #waiting: { request: CheckpointRequest | undefined; readonly confirmed: () => void }[] = []
   #stored: string
   #named = ''
   #rangesStored: string
@@ -89,6 +90,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #cancelAbort: (() => void) | undefined
   /** How many events are still to be handled one by one, each start recorded before. */
   #quarantine: number
+  #leavingQuarantine = false
   /** Until when positions are stored more often, after another holder died. */
   readonly #cautiousUntilMs: number
   /** Credit that is kept back while too much lies above the watermark. */
@@ -211,15 +213,23 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#backlog.prepareReread()
     this.#withheld = { events: 0, bytes: 0 }
     this.#verifying = true
-    this.#verification = undefined
-    this.#scope.pulse.soon(this)
+    const interruption = ++this.#interruptions
+    void this.#confirmation().then(() => {
+      if (this.#over || interruption !== this.#interruptions) return
+      // The server has what we had, so our results count; what lies above the watermark is read again.
+      this.#verifying = false
+      if (this.#draining) return
+      this.#subscription.resume(this.#backlog.watermark)
+      this.#handOut.drive()
+    })
   }
 
   // What the hand-out calls.
 
   mayStart(nowMs: number): boolean {
     return !(
-      (this.#quarantine > 0 && this.#handOut.active > 0) ||
+      ((this.#quarantine > 0 || this.#leavingQuarantine) && this.#handOut.active > 0) ||
+      (this.#isCautious() && this.#backlog.passedCount >= CAUTIOUS_CHECKPOINT_EVERY) ||
       nowMs >= this.#abortAtMs ||
       this.#over ||
       this.#verifying ||
@@ -229,9 +239,15 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   }
 
   recordStart(entry: Entry<Data>): Promise<'dead-letter' | 'run' | 'wait'> | undefined {
-    if (this.#quarantine === 0) return undefined
+    if (this.#quarantine === 0) {
+      if (!this.#leavingQuarantine) return undefined
+      // The last one's start must not be counted against it in the next tenure.
+      this.#leavingQuarantine = false
+      return this.#confirmation().then(() => 'run')
+    }
     if (entry.attempts >= this.#scope.options.maxAttempts) return Promise.resolve('dead-letter')
     this.#quarantine--
+    this.#leavingQuarantine = this.#quarantine === 0
     entry.attempts++
     entry.counted = true
     this.#attempts.set(entry.id, entry.attempts)
@@ -319,7 +335,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       release: this.#releasing,
     }
     this.#attemptsDirty = false
-    if (this.#verifying) this.#verification = request
+    for (const waiter of this.#waiting) waiter.request ??= request
     return request
   }
 
@@ -370,18 +386,20 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   /** What the confirmation was waited for. */
   #proceed(request: CheckpointRequest): void {
-    if (request.release) {
-      this.#finish({ why: 'released' })
-    } else if (this.#releasing || (this.#verifying && request !== this.#verification)) {
-      this.#scope.pulse.soon(this)
-    } else if (this.#verifying) {
-      // The server has what we had, so our results count; what lies above the watermark is read again.
-      this.#verifying = false
-      this.#verification = undefined
-      if (this.#draining) return
-      this.#subscription.resume(this.#backlog.watermark)
-      this.#handOut.drive()
-    }
+    const waited = this.#waiting.filter((waiter) => waiter.request === request)
+    this.#waiting = this.#waiting.filter((waiter) => waiter.request !== request)
+    for (const waiter of waited) waiter.confirmed()
+    if (request.release) this.#finish({ why: 'released' })
+    else if (this.#releasing || this.#waiting.length > 0) this.#scope.pulse.soon(this)
+    else if (this.#isCautious()) this.#handOut.drive()
+  }
+
+  /** Resolves when the server has confirmed a request made from now on; never, if the tenure ends first. */
+  #confirmation(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiting.push({ request: undefined, confirmed: resolve })
+    this.#scope.pulse.soon(this)
+    return promise
   }
 
   /** An entry lies where only processed ones should, or the position is not what we had. */
@@ -412,9 +430,12 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   #checkpointEvery(): number {
     const { checkpointEvery } = this.#scope.options
-    if (this.#cautiousUntilMs === 0) return checkpointEvery
-    const cautious = this.#scope.core.clock.monotonicMs() < this.#cautiousUntilMs
-    return cautious ? Math.min(checkpointEvery, CAUTIOUS_CHECKPOINT_EVERY) : checkpointEvery
+    return this.#isCautious() ? Math.min(checkpointEvery, CAUTIOUS_CHECKPOINT_EVERY) : checkpointEvery
+  }
+
+  /** For one lease after another holder died the position follows closely, to find what killed it. */
+  #isCautious(): boolean {
+    return this.#cautiousUntilMs > 0 && this.#scope.core.clock.monotonicMs() < this.#cautiousUntilMs
   }
 
   /** Credit goes back to the subscription unless too many done events wait for one below them. */
