@@ -55,7 +55,8 @@ export class Consumer<Data> {
   readonly #done = Promise.withResolvers<void>()
   readonly #pauses = new Set<string>()
   readonly #running = new Map<string, Promise<void>>()
-  readonly #offSignal: () => void
+  /** A signal that has fired before closes from within the constructor, so there is one already then. */
+  #offSignal: () => void = () => undefined
   #state: ConsumerState = { is: 'idle' }
   #tenure: Tenure<Data> | undefined
   #loop: Promise<void> | undefined
@@ -154,7 +155,7 @@ export class Consumer<Data> {
 
   async #close(deadlineMs: number): Promise<void> {
     this.#offSignal()
-    if (isRunning(this.#state)) this.#state = { is: 'draining' }
+    if (this.#state.is === 'idle' || isRunning(this.#state)) this.#state = { is: 'draining' }
     if (this.#tenure !== undefined) await this.#drainTenure(this.#tenure, deadlineMs)
     // Whatever is still to be said to Redis has a little time; then the lease runs out by itself.
     const cancel = this.#core.clock.after(RELEASE_DEADLINE_MS, () => {

@@ -34,7 +34,8 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
   readonly #subscription: Subscription
   readonly #closing = new AbortController()
   readonly #closed = Promise.withResolvers<void>()
-  readonly #offSignal: () => void
+  /** A signal that has fired before closes from within the constructor, so there is one already then. */
+  #offSignal: () => void = () => undefined
   #queue: Decoded<Data>[] = []
   #head = 0
   #atEnd = false
