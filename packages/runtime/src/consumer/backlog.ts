@@ -132,6 +132,8 @@ export class Backlog<Data> {
 
   /** Forgets what was not started, for it will be read again after the watermark. */
   prepareReread(): void {
+    // One that waited for its next attempt, and was due before it was read again, has lost its place.
+    for (const [id, { phase }] of this.#started) if (phase === 'queued') this.#started.delete(id)
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i]
       if (entry !== undefined && entry.phase !== 'queued') this.#started.set(entry.id, entry)
