@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { fromRedis } from '../connection/redis-errors.ts'
 import { evaluate } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
-import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { messageOf, MillraceError } from '../errors.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { newIncarnation } from '../stream/incarnation.ts'
@@ -29,12 +30,13 @@ import {
   resume,
   sent,
   settle,
+  takeRefused,
   type Window,
 } from './window.ts'
 
 /** In `fail` mode: how long a connection may take to come (back) before events are given up. */
 const FAIL_FAST_MS = 500
-/** Pause after the n-th stall in a row without any progress: doubled from the first, up to the greatest. */
+/** Pause from the third fruitless attempt on: doubled from the first, up to the greatest. */
 const FIRST_PAUSE_MS = 5
 const GREATEST_PAUSE_MS = 500
 
@@ -66,7 +68,7 @@ export class SendLoop {
   #trouble: { readonly session: Session; readonly error: unknown } | undefined
   #recovering = false
   #flushDue = false
-  /** Stalls in a row without one batch appended in between. */
+  /** Attempts at going on, in a row, without any outcome in between. */
   #fruitless = 0
 
   constructor(
@@ -221,17 +223,22 @@ export class SendLoop {
     if (this.#recovering) return
     this.#recovering = true
     try {
+      // What was sent may have been lost again before this goes on: then nobody else starts anew.
       while (this.#window.outstanding === 0 && this.#hasWork()) {
-        if (await this.#attempt()) break
+        if ((await this.#attempt()) && !this.#window.stalled) break
       }
     } finally {
       this.#recovering = false
     }
-    if (!this.#window.stalled && this.#usable(this.#session)) this.#sendWhatFits()
+    // Answers that are still outstanding wake the loop by themselves.
+    const { stalled, outstanding } = this.#window
+    if (!stalled && (outstanding === 0 || this.#usable(this.#session)) && this.#hasWork()) this.#flush()
   }
 
   /** True when the window is open and its batches are on their way again. */
   async #attempt(): Promise<boolean> {
+    this.#reject(takeRefused(this.#window, isLive))
+    if (!this.#hasWork()) return false
     await this.#pauseAfterFruitless()
     try {
       const session = await this.#connect()
@@ -245,13 +252,14 @@ export class SendLoop {
       for (const batch of step.batches) this.#send(batch)
       return true
     } catch (error) {
-      this.#recoveryFailed(error)
+      const known = fromRedis(error)
+      if (known.code !== 'UNAVAILABLE' || this.#options.whenUnavailable === 'fail') this.#giveUpAll(known)
       return false
     }
   }
 
   async #pauseAfterFruitless(): Promise<void> {
-    const stalls = this.#window.stalled ? this.#fruitless++ : 0
+    const stalls = this.#fruitless++
     if (stalls < 2) return
     const ms = Math.min(FIRST_PAUSE_MS * 2 ** (stalls - 2), GREATEST_PAUSE_MS)
     await pause(this.#core.clock, ms, this.#stopped.signal)
@@ -283,8 +291,7 @@ export class SendLoop {
   }
 
   async #closeEpoch(session: Session): Promise<void> {
-    const reply = await evaluate(session, closeEpochScript, [this.#keys.producers], [this.#record()])
-    const [last, lines] = reply as [string, string]
+    const [last, lines] = await this.#callCloseEpoch(session)
     const placements = placementsOf(lines)
     const { appended, rejected } = reopen(this.#window, Number(last), newEpoch(), isLive)
     for (const batch of appended) {
@@ -295,17 +302,19 @@ export class SendLoop {
     this.#reject(rejected)
   }
 
-  #recoveryFailed(error: unknown): void {
-    const known = isMillraceError(error) ? error : undefined
-    const answer = answerOfError(error)
-    if (known === undefined && (answer.kind !== 'refused' || answer.fatal === undefined)) return
-    const fatal = known ?? (answer.kind === 'refused' ? answer.fatal : undefined)
-    if (fatal === undefined) return
-    if (fatal.code === 'UNAVAILABLE' && this.#options.whenUnavailable === 'wait') return
-    this.#giveUpAll(fatal)
+  async #callCloseEpoch(session: Session): Promise<[last: string, lines: string]> {
+    try {
+      const reply = await evaluate(session, closeEpochScript, [this.#keys.producers], [this.#record()])
+      return reply as [string, string]
+    } catch (error) {
+      this.#trouble = { session, error }
+      throw error
+    }
   }
 
   #reject(rejected: readonly Rejected<OutgoingEvent>[]): void {
+    // A refusal is an outcome as well: what comes next need not wait for it.
+    if (rejected.length > 0) this.#fruitless = 0
     for (const { events, error } of rejected) {
       let failed = 0
       for (const { call } of events) {

@@ -149,19 +149,23 @@ export function settle<E>(window: Window<E>, batch: Batch<E>, answer: Answer): v
 }
 
 /**
- * Decides how to go on once nothing is outstanding. `isLive` tells the events that somebody still
- * waits for from those that were given up.
+ * Takes out, while nothing is outstanding, what was refused for good or given up and cannot be in the
+ * stream. `isLive` tells the events that somebody still waits for from those that were given up.
  */
+export function takeRefused<E>(window: Window<E>, isLive: (event: E) => boolean): Rejected<E>[] {
+  // With one batch in doubt, which of these sequences the server has used is not known.
+  if (window.broken || window.unresolved.some((batch) => batch.unknown)) return []
+  // The server has refused every copy itself: none of these sequences is in use, and none can come to
+  // be, so the events that remain move up.
+  return hasHole(window, isLive) ? renumber(window, isLive, answeredThrough(window) + 1) : []
+}
+
+/** Decides how to go on once nothing is outstanding and there is a connection. */
 export function resume<E>(window: Window<E>, isLive: (event: E) => boolean): Resumption<E> {
-  const { unresolved } = window
-  const hole = unresolved.some((batch) => batch.refusal !== undefined || !batch.events.every(isLive))
-  const doubt = unresolved.some((batch) => batch.unknown)
-  if (window.broken || (hole && doubt)) return { kind: 'close-epoch' }
-  // Without doubt the server has refused every copy itself, so that no sequence of these is in use and
-  // none can come to be: the events that remain move up.
-  const rejected = hole ? renumber(window, isLive, answeredThrough(window) + 1) : []
+  const rejected = takeRefused(window, isLive)
+  if (window.broken || hasHole(window, isLive)) return { kind: 'close-epoch' }
   window.stalled = false
-  return { kind: 'send', batches: [...unresolved], rejected }
+  return { kind: 'send', batches: [...window.unresolved], rejected }
 }
 
 /** The epoch is closed and had appended everything up to `last`; goes on under another epoch. */
@@ -181,6 +185,12 @@ export function reopen<E>(
   window.broken = false
   const rejected = renumber(window, isLive, 1)
   return { appended, rejected }
+}
+
+function hasHole<E>(window: Window<E>, isLive: (event: E) => boolean): boolean {
+  return window.unresolved.some(
+    (batch) => batch.refusal !== undefined || !batch.events.every(isLive),
+  )
 }
 
 /** Takes out what was given up or refused, and gives the rest new sequences from `first` on. */

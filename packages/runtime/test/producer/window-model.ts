@@ -10,6 +10,7 @@ import {
   resume,
   sent,
   settle,
+  takeRefused,
   type Window,
 } from '../../src/producer/window.ts'
 
@@ -166,6 +167,8 @@ export class Model {
     if (window.outstanding > 0 && window.stalled) return
     if (window.stalled || !this.#connected) {
       if (window.outstanding > 0 || this.#waiting().length === 0) return
+      for (const { events } of takeRefused(window, isWaiting)) reject(events)
+      if (this.#waiting().length === 0) return
       this.#connected = true
       const step = resume(window, isWaiting)
       if (step.kind === 'close-epoch') {
