@@ -50,7 +50,11 @@ const CODE_WORDS: Readonly<Record<string, Trouble>> = {
 }
 
 /** What the client throws when the connection ended before a reply came. */
-const DISCONNECTED_NAMES = new Set(['AbortError', 'MaxRetriesPerRequestError', 'ClusterAllFailedError'])
+const DISCONNECTED_NAMES = new Set([
+  'AbortError',
+  'MaxRetriesPerRequestError',
+  'ClusterAllFailedError',
+])
 const DISCONNECTED_TEXTS =
   /^(Connection is closed|Connection is in subscriber mode|Stream isn't writeable|Socket timeout|connect ETIMEDOUT|Command timed out|Reply was cut)/
 const SYSTEM_CODES = /^(E[A-Z]+|ERR_SOCKET|ERR_TLS|CERT_)/
@@ -71,10 +75,12 @@ export function troubleOf(error: unknown): Trouble {
   if (/^ERR (unknown command|syntax error|unknown subcommand|Unknown subcommand)/i.test(text)) {
     return 'unsupported'
   }
-  // Redis 7.0 has no code word for a right that a script's user lacks.
-  if (/^ERR The user executing the script can't/.test(text)) return 'no-permission'
+  // Inside a script a missing right has no code word, and another sentence in Redis 7.0 than later.
+  if (/^ERR (The user executing the script can't|ACL failure in script)/.test(text))
+    return 'no-permission'
   if (/^ERR (max number of clients)/.test(text)) return 'disconnected'
-  if (/^ERR (no such key|The XGROUP subcommand requires the key to exist)/i.test(text)) return 'no-group'
+  if (/^ERR (no such key|The XGROUP subcommand requires the key to exist)/i.test(text))
+    return 'no-group'
   return 'other'
 }
 
@@ -111,7 +117,10 @@ export function endsConnection(trouble: Trouble): boolean {
 }
 
 /** Turns whatever Redis or the client threw into the one error class. */
-export function fromRedis(error: unknown, facts: { stream?: string; name?: string } = {}): MillraceError {
+export function fromRedis(
+  error: unknown,
+  facts: { stream?: string; name?: string } = {},
+): MillraceError {
   if (isMillraceError(error)) return error
   const text = messageOf(error)
   const trouble = troubleOf(error)
@@ -124,7 +133,11 @@ export function fromRedis(error: unknown, facts: { stream?: string; name?: strin
     case 'out-of-memory':
       return new MillraceError('OUT_OF_MEMORY', `Redis is out of memory: ${text}`, all)
     case 'unsupported':
-      return new MillraceError('SERVER_UNSUPPORTED', `The server does not know a command: ${text}`, all)
+      return new MillraceError(
+        'SERVER_UNSUPPORTED',
+        `The server does not know a command: ${text}`,
+        all,
+      )
     case 'wrong-type':
       return new MillraceError('KEY_TYPE', `A key holds another type: ${text}`, all)
     case 'group-exists':

@@ -28,7 +28,8 @@ export function placementsOf(lines: string): ReadonlyMap<number, Placement> {
   const placements = new Map<number, Placement>()
   for (const line of lines.split('\n')) {
     const [, first, answer] = /^(\d+) \d+ (.*)$/.exec(line) ?? []
-    if (first !== undefined && answer !== undefined) placements.set(Number(first), placementOf(answer))
+    if (first !== undefined && answer !== undefined)
+      placements.set(Number(first), placementOf(answer))
   }
   return placements
 }

@@ -31,7 +31,11 @@ export function appendArguments(
   return args
 }
 
-function pushRun(args: (string | Buffer)[], events: readonly OutgoingEvent[], start: number): number {
+function pushRun(
+  args: (string | Buffer)[],
+  events: readonly OutgoingEvent[],
+  start: number,
+): number {
   const model = events[start]
   if (model === undefined) return events.length
   const keyed = model.idempotencyKey !== undefined

@@ -29,8 +29,10 @@ export function checkAll<Input>(
   const later: Promise<unknown>[] = []
   for (const [i, input] of inputs.entries()) {
     try {
-      const verdict = stream.schema === undefined ? undefined : validate(stream.schema, input, stream.name)
-      if (verdict instanceof Promise) later.push(verdict.catch((error: unknown) => problems.set(i, error)))
+      const verdict =
+        stream.schema === undefined ? undefined : validate(stream.schema, input, stream.name)
+      if (verdict instanceof Promise)
+        later.push(verdict.catch((error: unknown) => problems.set(i, error)))
       events.push(encode(stream, input, extras, call, i, idempotencyKeys?.[i]))
     } catch (error) {
       problems.set(i, error)
@@ -49,7 +51,7 @@ export function checkAll<Input>(
 
 function throwAny(problems: ReadonlyMap<number, unknown>, stream: string): void {
   if (problems.size === 0) return
-  const inOrder = [...problems].sort(([a], [b]) => a - b)
+  const inOrder = [...problems].toSorted(([a], [b]) => a - b)
   const issues = inOrder.flatMap(([i, error]) =>
     isMillraceError(error) && error.issues.length > 0
       ? error.issues.map((issue) => `[${i}] ${issue}`)

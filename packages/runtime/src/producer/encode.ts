@@ -85,10 +85,14 @@ function keyOf<Input>(key: (input: Input) => string, input: Input, stream: strin
   try {
     found = key(input)
   } catch (error) {
-    throw new MillraceError('PAYLOAD_INVALID', `The key function of ${stream} failed: ${messageOf(error)}`, {
-      stream,
-      cause: error,
-    })
+    throw new MillraceError(
+      'PAYLOAD_INVALID',
+      `The key function of ${stream} failed: ${messageOf(error)}`,
+      {
+        stream,
+        cause: error,
+      },
+    )
   }
   if (typeof found === 'string') return found
   throw new MillraceError(

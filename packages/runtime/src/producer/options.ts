@@ -1,4 +1,11 @@
-import { abortSignal, type OptionCheck, oneOf, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
+import {
+  abortSignal,
+  type OptionCheck,
+  oneOf,
+  optionProblems,
+  throwProblems,
+  wholeNumber,
+} from '../lifecycle/options.ts'
 
 /** How one event is published. */
 export interface PublishOptions {
@@ -122,7 +129,8 @@ export function checkPublishManyOptions(options: PublishManyOptions, events: num
       ...sharedChecks,
       idempotencyKeys: (v) => {
         if (!Array.isArray(v)) return 'must be an array'
-        if (v.length !== events) return `must have one key for each of the ${events} events, not ${v.length}`
+        if (v.length !== events)
+          return `must have one key for each of the ${events} events, not ${v.length}`
         const bad = v.findIndex((key) => idempotencyKey(key) !== true)
         return bad === -1 || `[${bad}] ${String(idempotencyKey(v[bad]))}`
       },
@@ -137,7 +145,8 @@ const idempotencyKey: OptionCheck = (value) =>
   `must be a text of 1 to ${LONGEST_IDEMPOTENCY_KEY} characters`
 
 const headers: OptionCheck = (value) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object'
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return 'must be an object'
   const entries = Object.entries(value)
   if (entries.length > MOST_HEADERS) return `must be at most ${MOST_HEADERS} headers`
   for (const [name, text] of entries) {

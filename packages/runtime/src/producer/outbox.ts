@@ -17,7 +17,11 @@ export class Outbox {
    * The next batch, within these bounds; empty when there is nothing or it does not fit. An event that
    * never fits is taken alone, when nothing else is under way.
    */
-  take(mostEvents: number, mostBytes: number, nothingUnderWay: boolean): { events: OutgoingEvent[]; bytes: number } {
+  take(
+    mostEvents: number,
+    mostBytes: number,
+    nothingUnderWay: boolean,
+  ): { events: OutgoingEvent[]; bytes: number } {
     const events: OutgoingEvent[] = []
     let bytes = 0
     for (; this.#head < this.#events.length; this.#head++) {

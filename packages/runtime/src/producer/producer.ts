@@ -103,7 +103,8 @@ export class Producer<Input> {
    */
   publishMany(data: readonly Input[], options?: PublishManyOptions): Promise<PublishResult[]> {
     return new Promise((resolve, reject) => {
-      if (!Array.isArray(data)) throw new MillraceError('OPTIONS_INVALID', 'publishMany takes an array')
+      if (!Array.isArray(data))
+        throw new MillraceError('OPTIONS_INVALID', 'publishMany takes an array')
       if (options !== undefined) checkPublishManyOptions(options, data.length)
       this.#assertOpen(options?.signal)
       if (data.length === 0) {
@@ -132,7 +133,10 @@ export class Producer<Input> {
 
   /** Takes nothing new, and resolves once everything that was taken has been settled. */
   async drain(options: DrainOptions = {}): Promise<void> {
-    throwProblems('drain', optionProblems(options, { deadlineMs: wholeNumber(0, MOST_WAIT_MS), signal: abortSignal }))
+    throwProblems(
+      'drain',
+      optionProblems(options, { deadlineMs: wholeNumber(0, MOST_WAIT_MS), signal: abortSignal }),
+    )
     if (this.#state === 'open') this.#state = 'draining'
     if (this.#calls.size === 0) this.#drained.resolve()
     const { promise } = this.#drained
@@ -140,7 +144,11 @@ export class Producer<Input> {
       this.#core.clock,
       promise,
       options.deadlineMs ?? MOST_WAIT_MS,
-      () => new MillraceError('UNAVAILABLE', `${this.#calls.size} calls of publish are still under way`),
+      () =>
+        new MillraceError(
+          'UNAVAILABLE',
+          `${this.#calls.size} calls of publish are still under way`,
+        ),
       options.signal,
       'Draining the producer',
     )
@@ -164,7 +172,9 @@ export class Producer<Input> {
         this.#closing = undefined
         throw error
       }
-      this.#giveUp([...this.#calls], () => closedError('The producer was closed before the event was sent'))
+      this.#giveUp([...this.#calls], () =>
+        closedError('The producer was closed before the event was sent'),
+      )
     }
     this.#state = 'closed'
     this.#loop.stop()
@@ -211,7 +221,8 @@ export class Producer<Input> {
       })
     }
     const { startedMs, dueMs } = call
-    if (this.#dueTimer === undefined || dueMs < this.#dueTimer.atMs) this.#armDueTimer(dueMs, startedMs)
+    if (this.#dueTimer === undefined || dueMs < this.#dueTimer.atMs)
+      this.#armDueTimer(dueMs, startedMs)
   }
 
   readonly #settled = (call: PublishCall): void => {

@@ -139,7 +139,8 @@ export class SendLoop {
 
   #send(batch: Batch<OutgoingEvent>): void {
     const session = this.#session
-    if (session === undefined) throw new MillraceError('INTERNAL', 'a batch is sent without a connection')
+    if (session === undefined)
+      throw new MillraceError('INTERNAL', 'a batch is sent without a connection')
     const { keys, withSource } = { keys: this.#keys, withSource: this.#window.needsSource }
     this.#window.needsSource = false
     const copy: Copy = { batch, session, done: false }
@@ -204,7 +205,8 @@ export class SendLoop {
       const event = events[i]
       if (event === undefined) continue
       const original = originals?.get(i)
-      if (original === undefined) event.call.confirm(event.index, idAfter(firstId, appended++), false)
+      if (original === undefined)
+        event.call.confirm(event.index, idAfter(firstId, appended++), false)
       else event.call.confirm(event.index, original, true)
     }
     if (!channels.published.hasSubscribers) return
@@ -232,7 +234,8 @@ export class SendLoop {
     }
     // Answers that are still outstanding wake the loop by themselves.
     const { stalled, outstanding } = this.#window
-    if (!stalled && (outstanding === 0 || this.#usable(this.#session)) && this.#hasWork()) this.#flush()
+    if (!stalled && (outstanding === 0 || this.#usable(this.#session)) && this.#hasWork())
+      this.#flush()
   }
 
   /** True when the window is open and its batches are on their way again. */
@@ -253,7 +256,8 @@ export class SendLoop {
       return true
     } catch (error) {
       const known = fromRedis(error)
-      if (known.code !== 'UNAVAILABLE' || this.#options.whenUnavailable === 'fail') this.#giveUpAll(known)
+      if (known.code !== 'UNAVAILABLE' || this.#options.whenUnavailable === 'fail')
+        this.#giveUpAll(known)
       return false
     }
   }
@@ -269,9 +273,13 @@ export class SendLoop {
     const { signal } = this.#stopped
     const trouble = this.#trouble
     this.#trouble = undefined
-    if (trouble !== undefined) await this.#core.connections.noteTrouble(trouble.session, trouble.error)
+    if (trouble !== undefined)
+      await this.#core.connections.noteTrouble(trouble.session, trouble.error)
     const deadlineMs = this.#options.whenUnavailable === 'fail' ? FAIL_FAST_MS : undefined
-    const session = await this.#core.connections.session('data', this.#keys.tag, { signal, deadlineMs })
+    const session = await this.#core.connections.session('data', this.#keys.tag, {
+      signal,
+      deadlineMs,
+    })
     await this.#core.verify(this.#stream, signal)
     return session
   }
@@ -304,7 +312,12 @@ export class SendLoop {
 
   async #callCloseEpoch(session: Session): Promise<[last: string, lines: string]> {
     try {
-      const reply = await evaluate(session, closeEpochScript, [this.#keys.producers], [this.#record()])
+      const reply = await evaluate(
+        session,
+        closeEpochScript,
+        [this.#keys.producers],
+        [this.#record()],
+      )
       return reply as [string, string]
     } catch (error) {
       this.#trouble = { session, error }
@@ -322,7 +335,8 @@ export class SendLoop {
         failed++
         call.fail(call.stored === 0 ? error : partlyStored(call.stored, call.size, error))
       }
-      if (failed > 0) channels.publishFailed.publish({ stream: this.#stream.name, events: failed, error })
+      if (failed > 0)
+        channels.publishFailed.publish({ stream: this.#stream.name, events: failed, error })
     }
   }
 
@@ -332,7 +346,9 @@ export class SendLoop {
 
   #hasWork(): boolean {
     if (this.#stopped.signal.aborted) return false
-    return this.#window.unresolved.some((batch) => batch.events.some(isLive)) || this.#outbox.prune()
+    return (
+      this.#window.unresolved.some((batch) => batch.events.some(isLive)) || this.#outbox.prune()
+    )
   }
 
   #record(): string {
@@ -372,7 +388,10 @@ function reasonOf(answer: Answer): string {
 }
 
 function forgotten(): MillraceError {
-  return new MillraceError('INTERNAL', 'The event is in the stream, but Redis does not know its id any more')
+  return new MillraceError(
+    'INTERNAL',
+    'The event is in the stream, but Redis does not know its id any more',
+  )
 }
 
 function partlyStored(stored: number, size: number, error: Error): MillraceError {

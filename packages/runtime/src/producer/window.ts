@@ -65,7 +65,11 @@ export type Resumption<E> =
   /** Close the epoch in Redis, then call {@link reopen}. */
   | { readonly kind: 'close-epoch' }
   /** Send these in this order; the window is open again. */
-  | { readonly kind: 'send'; readonly batches: readonly Batch<E>[]; readonly rejected: readonly Rejected<E>[] }
+  | {
+      readonly kind: 'send'
+      readonly batches: readonly Batch<E>[]
+      readonly rejected: readonly Rejected<E>[]
+    }
 
 export interface Rejected<E> {
   readonly events: readonly E[]
@@ -194,7 +198,11 @@ function hasHole<E>(window: Window<E>, isLive: (event: E) => boolean): boolean {
 }
 
 /** Takes out what was given up or refused, and gives the rest new sequences from `first` on. */
-function renumber<E>(window: Window<E>, isLive: (event: E) => boolean, first: number): Rejected<E>[] {
+function renumber<E>(
+  window: Window<E>,
+  isLive: (event: E) => boolean,
+  first: number,
+): Rejected<E>[] {
   const rejected: Rejected<E>[] = []
   const remaining: Batch<E>[] = []
   let sequence = first

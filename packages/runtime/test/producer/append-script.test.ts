@@ -25,7 +25,8 @@ describe('the append script', () => {
     await redis[Symbol.asyncDispose]()
   })
 
-  const append = (batch: Parameters<typeof callAppend>[2]): Promise<string> => callAppend(rig.core, keys, batch)
+  const append = (batch: Parameters<typeof callAppend>[2]): Promise<string> =>
+    callAppend(rig.core, keys, batch)
   const serverTime = async (): Promise<number> => Number((await redis.client().time())[0])
 
   it('gives a batch consecutive ids in one millisecond', async () => {
@@ -43,10 +44,16 @@ describe('the append script', () => {
 
   it('answers a batch that was sent again like the first time, duplicates included', async () => {
     const original = await append({ record: 'p:0', first: 1, data: ['0'], idempotencyKeys: ['a'] })
-    const first = await append({ first: 1, data: ['0', '1', '2'], idempotencyKeys: ['a', 'b', 'a'] })
+    const first = await append({
+      first: 1,
+      data: ['0', '1', '2'],
+      idempotencyKeys: ['a', 'b', 'a'],
+    })
     expect(first).toMatch(new RegExp(`^\\d+-\\d+ 0:${original} 2:${original}$`))
     await append({ first: 4, data: ['3'] })
-    expect(await append({ first: 1, data: ['0', '1', '2'], idempotencyKeys: ['a', 'b', 'a'] })).toBe(first)
+    expect(
+      await append({ first: 1, data: ['0', '1', '2'], idempotencyKeys: ['a', 'b', 'a'] }),
+    ).toBe(first)
     expect(await payloadsOf(redis.client(), keys.stream)).toEqual([0, 1, 3])
   })
 
@@ -101,7 +108,9 @@ describe('the append script', () => {
     const before = await admin.hgetall(keys.producers)
     await admin.config('SET', 'maxmemory', '1')
     try {
-      await expect(append({ first: 2, data: ['2', '3'], idempotencyKeys: ['a', 'b'] })).rejects.toThrow(/^OOM/)
+      await expect(
+        append({ first: 2, data: ['2', '3'], idempotencyKeys: ['a', 'b'] }),
+      ).rejects.toThrow(/^OOM/)
       expect(await callCloseEpoch(rig.core, keys, 'p:other')).toEqual(['0', ''])
     } finally {
       await admin.config('SET', 'maxmemory', '0')
@@ -124,14 +133,12 @@ describe('the append script', () => {
       await admin.config('SET', 'maxmemory', String(used + marginBytes))
       const outcome = await append({ first: 1, data }).then(
         () => 'stored' as const,
-        (error: unknown) => error,
+        (error: unknown) => String(error),
       )
       const expected = outcome === 'stored' ? 500 : 0
+      expect(outcome).toMatch(/^stored$|OOM/)
       if (outcome === 'stored') stored++
-      else {
-        refused++
-        expect(String(outcome)).toMatch(/OOM/)
-      }
+      else refused++
       expect(await admin.xlen(keys.stream)).toBe(expected)
     }
     await admin.config('SET', 'maxmemory', '0')
@@ -145,10 +152,22 @@ describe('the append script', () => {
       await admin.flushall()
       await admin.hset(keys.meta, 'incarnation', 'i', 'floor', '1-0')
       await admin.xadd(keys.stream, '1-0', 'data', '0')
-      await admin.call('acl', 'setuser', 'limited', 'reset', 'on', '>secret', '~*', '+@all', `-${right}`)
+      await admin.call(
+        'acl',
+        'setuser',
+        'limited',
+        'reset',
+        'on',
+        '>secret',
+        '~*',
+        '+@all',
+        `-${right}`,
+      )
       using limited = openRig(redis.url.replace('redis://', 'redis://limited:secret@'))
       const batch = { first: 1, maxAgeMs: 1_000, data: ['1', '2'] }
-      await expect(callAppend(limited.core, keys, batch)).rejects.toThrow(/NOPERM|The user executing the script/)
+      await expect(callAppend(limited.core, keys, batch)).rejects.toThrow(
+        /The user executing the script|ACL failure/,
+      )
       expect(await payloadsOf(admin, keys.stream)).toEqual([0])
       expect(await admin.exists(keys.producers)).toBe(0)
     }
@@ -157,7 +176,12 @@ describe('the append script', () => {
   it('renews the incarnation when the stream is gone, and keeps it otherwise', async () => {
     const admin = redis.client()
     await append({ first: 1, data: ['1'] })
-    expect(await admin.hgetall(keys.meta)).toEqual({ incarnation: 'candidate', format: '1', partitions: '1', tag: keys.tag })
+    expect(await admin.hgetall(keys.meta)).toEqual({
+      incarnation: 'candidate',
+      format: '1',
+      partitions: '1',
+      tag: keys.tag,
+    })
     await admin.hset(keys.meta, 'incarnation', 'earlier', 'floor', '5-0')
     await append({ first: 2, data: ['2'] })
     expect(await admin.hget(keys.meta, 'incarnation')).toBe('earlier')
@@ -175,7 +199,11 @@ describe('the append script', () => {
     if (ofToday === undefined || ofYesterday === undefined) throw new Error('there are two hashes')
     await admin.hset(ofYesterday, '', day - 1, 'yesterday', '7-0')
     await admin.hset(ofToday, '', day - 2, 'long-ago', '6-0')
-    const answer = await append({ first: 1, data: ['1', '2'], idempotencyKeys: ['yesterday', 'long-ago'] })
+    const answer = await append({
+      first: 1,
+      data: ['1', '2'],
+      idempotencyKeys: ['yesterday', 'long-ago'],
+    })
     expect(answer).toMatch(/^\d+-\d+ 0:7-0$/)
     expect(await payloadsOf(admin, keys.stream)).toEqual([2])
     expect(await admin.hget(ofToday, '')).toBe(String(day))
@@ -185,15 +213,32 @@ describe('the append script', () => {
   it('removes records of producers that were not heard of for seven days', async () => {
     const admin = redis.client()
     const now = await serverTime()
-    await admin.hset(keys.producers, 'old:a', `open 5 ${now - 8 * DAY_SECONDS}\n`, 'old:b', `closed 5 ${now - 8 * DAY_SECONDS}\n`)
-    await admin.hset(keys.producers, 'fresh:a', `open 5 ${now - 6 * DAY_SECONDS}\n`, 'foreign', 'something else')
+    await admin.hset(
+      keys.producers,
+      'old:a',
+      `open 5 ${now - 8 * DAY_SECONDS}\n`,
+      'old:b',
+      `closed 5 ${now - 8 * DAY_SECONDS}\n`,
+    )
+    await admin.hset(
+      keys.producers,
+      'fresh:a',
+      `open 5 ${now - 6 * DAY_SECONDS}\n`,
+      'foreign',
+      'something else',
+    )
     await append({ first: 1, data: ['1'] })
     expect((await admin.hkeys(keys.producers)).toSorted()).toEqual(['foreign', 'fresh:a', 'p:e'])
   })
 
   it('trims nothing without a floor, whatever the policy says', async () => {
     for (let i = 1; i <= 5; i++) {
-      await append({ first: (i - 1) * 300 + 1, maxAgeMs: 1, maxLength: 1, data: Array.from({ length: 300 }, () => '0') })
+      await append({
+        first: (i - 1) * 300 + 1,
+        maxAgeMs: 1,
+        maxLength: 1,
+        data: Array.from({ length: 300 }, () => '0'),
+      })
     }
     expect(await redis.client().xlen(keys.stream)).toBe(1_500)
   })
@@ -214,7 +259,8 @@ describe('the append script', () => {
   it('trims by age only what is too old, although the floor is higher', async () => {
     const admin = redis.client()
     const nowMs = (await serverTime()) * 1_000
-    for (let i = 1; i <= 1_000; i++) await admin.xadd(keys.stream, `${nowMs - 7_200_000 + i * 7_000}-0`, 'data', '0')
+    for (let i = 1; i <= 1_000; i++)
+      await admin.xadd(keys.stream, `${nowMs - 7_200_000 + i * 7_000}-0`, 'data', '0')
     const lastId = String((await admin.xrevrange(keys.stream, '+', '-', 'COUNT', 1))[0]?.[0])
     await append({ first: 1, data: ['1'] })
     await admin.hset(keys.meta, 'floor', lastId)

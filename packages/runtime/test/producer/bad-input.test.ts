@@ -26,7 +26,7 @@ describe('bad input to a producer', () => {
   const good = { flight: 'AA1', delay: 3 }
 
   /** Expects the code, that nothing was stored, and that the next good event is. */
-  async function refuses(
+  async function expectRefusal(
     code: ErrorCode,
     text: RegExp,
     attempt: (producer: Producer<Flight>) => Promise<unknown>,
@@ -35,7 +35,10 @@ describe('bad input to a producer', () => {
     const key = `mr:{${name}}${name}`
     const stream = defineStream(name, { schema: flight, limits: { maxPayloadBytes: 100 } })
     await using producer = new Producer(rig.core, stream)
-    await expect(attempt(producer)).rejects.toMatchObject({ code, message: expect.stringMatching(text) as string })
+    await expect(attempt(producer)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(text) as string,
+    })
     expect(await redis.client().exists(key, `${key}:producers`, `${key}:meta`)).toBe(0)
     await producer.publish(good)
     expect(await payloadsOf(redis.client(), key)).toEqual([good])
@@ -45,29 +48,39 @@ describe('bad input to a producer', () => {
   const untyped = (value: unknown): never => value as never
 
   it('a payload that fails its schema is PAYLOAD_INVALID', () =>
-    refuses('PAYLOAD_INVALID', /delay/, (p) => p.publish(untyped({ flight: 'AA1', delay: 'late' }))))
+    expectRefusal('PAYLOAD_INVALID', /delay/, (p) =>
+      p.publish(untyped({ flight: 'AA1', delay: 'late' })),
+    ))
 
   it('an array with bad payloads is refused whole, and the error says which they are', async () => {
-    await refuses('PAYLOAD_INVALID', /2 of the payloads .*\[1\] delay.*\[3\] flight/, (p) =>
+    await expectRefusal('PAYLOAD_INVALID', /2 of the payloads .*\[1\] delay.*\[3\] flight/, (p) =>
       p.publishMany([good, untyped({ flight: 'AA1' }), good, untyped({ delay: 1 })]),
     )
   })
 
   it('a payload above the limit is PAYLOAD_TOO_LARGE, its headers counted', async () => {
-    await refuses('PAYLOAD_TOO_LARGE', /at most 100/, (p) => p.publish({ flight: 'x'.repeat(100), delay: 1 }))
-    await refuses('PAYLOAD_TOO_LARGE', /at most 100/, (p) => p.publish(good, { headers: { note: 'ä'.repeat(40) } }))
-    await refuses('PAYLOAD_TOO_LARGE', /\[1\]/, (p) => p.publishMany([good, { flight: 'x'.repeat(100), delay: 1 }]))
+    await expectRefusal('PAYLOAD_TOO_LARGE', /at most 100/, (p) =>
+      p.publish({ flight: 'x'.repeat(100), delay: 1 }),
+    )
+    await expectRefusal('PAYLOAD_TOO_LARGE', /at most 100/, (p) =>
+      p.publish(good, { headers: { note: 'ä'.repeat(40) } }),
+    )
+    await expectRefusal('PAYLOAD_TOO_LARGE', /\[1\]/, (p) =>
+      p.publishMany([good, { flight: 'x'.repeat(100), delay: 1 }]),
+    )
   })
 
   it('a payload of exactly the limit is stored', async () => {
     const stream = defineStream<string>('exact', { limits: { maxPayloadBytes: 106 } })
     await using producer = new Producer(rig.core, stream)
     await producer.publish('x'.repeat(100))
-    await expect(producer.publish('x'.repeat(101))).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+    await expect(producer.publish('x'.repeat(101))).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    })
   })
 
   it('a payload that cannot be encoded, or whose key cannot be derived, is PAYLOAD_INVALID', async () => {
-    await using plain = new Producer(rig.core, defineStream<unknown>('cannot-encode'))
+    await using plain = new Producer(rig.core, defineStream('cannot-encode'))
     for (const payload of [undefined, () => 1, 10n]) {
       await expect(plain.publish(payload)).rejects.toMatchObject({ code: 'PAYLOAD_INVALID' })
     }
@@ -83,27 +96,60 @@ describe('bad input to a producer', () => {
       message: expect.stringContaining('no key today') as string,
     })
     await expect(producer.publish({ key: 5 })).rejects.toMatchObject({ code: 'PAYLOAD_INVALID' })
-    expect(await redis.client().exists('mr:{no-key}no-key', 'mr:{cannot-encode}cannot-encode')).toBe(0)
+    expect(
+      await redis.client().exists('mr:{no-key}no-key', 'mr:{cannot-encode}cannot-encode'),
+    ).toBe(0)
   })
 
   it('an option that is unknown or out of range is OPTIONS_INVALID, all of them in one error', async () => {
-    await refuses('OPTIONS_INVALID', /colour.*timeMs.*headers.*idempotencyKey.*deadlineMs/, (p) =>
-      p.publish(good, untyped({ colour: 'red', timeMs: -1, headers: { '': 'x' }, idempotencyKey: '', deadlineMs: 0 })),
+    await expectRefusal(
+      'OPTIONS_INVALID',
+      /colour.*timeMs.*headers.*idempotencyKey.*deadlineMs/,
+      (p) =>
+        p.publish(
+          good,
+          untyped({
+            colour: 'red',
+            timeMs: -1,
+            headers: { '': 'x' },
+            idempotencyKey: '',
+            deadlineMs: 0,
+          }),
+        ),
     )
-    await refuses('OPTIONS_INVALID', /control/, (p) => p.publish(good, { headers: { 'a\nb': 'x' } }))
-    await refuses('OPTIONS_INVALID', /must be a text/, (p) => p.publish(good, { headers: untyped({ a: 5 }) }))
-    await refuses('OPTIONS_INVALID', /one key for each of the 2/, (p) =>
+    await expectRefusal('OPTIONS_INVALID', /control/, (p) =>
+      p.publish(good, { headers: { 'a\nb': 'x' } }),
+    )
+    await expectRefusal('OPTIONS_INVALID', /must be a text/, (p) =>
+      p.publish(good, { headers: untyped({ a: 5 }) }),
+    )
+    await expectRefusal('OPTIONS_INVALID', /one key for each of the 2/, (p) =>
       p.publishMany([good, good], { idempotencyKeys: ['only-one'] }),
     )
-    await refuses('OPTIONS_INVALID', /\[1\]/, (p) => p.publishMany([good, good], { idempotencyKeys: ['a', ''] }))
-    await refuses('OPTIONS_INVALID', /array/, (p) => p.publishMany(untyped('text')))
-    expect(() => new Producer(rig.core, defineStream('x'), untyped({ producerId: 'a b', maxInFlight: 1 }))).toThrow(
-      /producerId.*maxInFlight/,
+    await expectRefusal('OPTIONS_INVALID', /\[1\]/, (p) =>
+      p.publishMany([good, good], { idempotencyKeys: ['a', ''] }),
     )
+    await expectRefusal('OPTIONS_INVALID', /array/, (p) => p.publishMany(untyped('text')))
+    expect(
+      () =>
+        new Producer(rig.core, defineStream('x'), untyped({ producerId: 'a b', maxInFlight: 1 })),
+    ).toThrow(/producerId.*maxInFlight/)
   })
 
   it('a stream that was defined otherwise is STREAM_MISMATCH, and nothing is written to it', async () => {
-    await redis.client().hset('mr:{other}other:meta', 'incarnation', 'i', 'format', '1', 'partitions', '4', 'tag', 'other')
+    await redis
+      .client()
+      .hset(
+        'mr:{other}other:meta',
+        'incarnation',
+        'i',
+        'format',
+        '1',
+        'partitions',
+        '4',
+        'tag',
+        'other',
+      )
     await using producer = new Producer(rig.core, defineStream('other'))
     await expect(producer.publish(1)).rejects.toMatchObject({ code: 'STREAM_MISMATCH' })
     expect(await redis.client().exists('mr:{other}other')).toBe(0)

@@ -1,4 +1,10 @@
-import { type FaultProxy, type RedisServer, startFaultProxy, startRedis, waitFor } from '@millrace/testkit'
+import {
+  type FaultProxy,
+  type RedisServer,
+  startFaultProxy,
+  startRedis,
+  waitFor,
+} from '@millrace/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { channels } from '../../src/diagnostics.ts'
 import type { PublishResult } from '../../src/producer/options.ts'
@@ -14,12 +20,12 @@ const isFirstAppend = (words: string[]): boolean => isAppend(words) && words.inc
 
 /** Runs `work` again and again until the other promise has settled; its failures count. */
 async function meanwhile<T>(promise: Promise<T>, work: () => Promise<unknown>): Promise<T> {
-  let settled = false
+  const settled = new AbortController()
   const done = promise.finally(() => {
-    settled = true
+    settled.abort()
   })
   done.catch(() => undefined)
-  while (!settled) await work()
+  while (!settled.signal.aborted) await work()
   return await done
 }
 
@@ -36,7 +42,10 @@ describe('a producer, when things go wrong', () => {
     await redis[Symbol.asyncDispose]()
   })
 
-  async function expectAllOnceInOrder(count: number, results: readonly PublishResult[]): Promise<void> {
+  async function expectAllOnceInOrder(
+    count: number,
+    results: readonly PublishResult[],
+  ): Promise<void> {
     const entries = await entriesOf(redis.client(), KEY)
     expect(entries.length).toBe(count)
     // Compared one by one: a diff of half a million lines helps nobody.
@@ -73,7 +82,10 @@ describe('a producer, when things go wrong', () => {
     await dropped
     const rest = await results
     const [first] = await entriesOf(redis.client(), KEY)
-    await expectAllOnceInOrder(5_001, [{ id: first?.id ?? '', duplicate: false, stored: 'stream' }, ...rest])
+    await expectAllOnceInOrder(5_001, [
+      { id: first?.id ?? '', duplicate: false, stored: 'stream' },
+      ...rest,
+    ])
   })
 
   it('stores everything once and in order while every seventh answer is lost', async () => {
@@ -126,7 +138,10 @@ describe('a producer, when things go wrong', () => {
       results.push(await producer.publish({ n }))
       await redis.kill('SIGKILL')
       // The client does not know yet; what it sends now fails in one of several ways.
-      const published = [producer.publish({ n: n + 1 }), producer.publishMany([{ n: n + 2 }, { n: n + 3 }])]
+      const published = [
+        producer.publish({ n: n + 1 }),
+        producer.publishMany([{ n: n + 2 }, { n: n + 3 }]),
+      ]
       await redis.restart()
       results.push(...(await Promise.all(published)).flat())
     }
@@ -152,7 +167,10 @@ describe('a producer, when things go wrong', () => {
     }
     const results = await published
     const [first] = await entriesOf(redis.client(), KEY)
-    await expectAllOnceInOrder(60_000, [{ id: first?.id ?? '', duplicate: false, stored: 'stream' }, ...results])
+    await expectAllOnceInOrder(60_000, [
+      { id: first?.id ?? '', duplicate: false, stored: 'stream' },
+      ...results,
+    ])
   }, 60_000)
 
   it('goes on under a new epoch when the server forgot what it had confirmed', async () => {
@@ -170,7 +188,11 @@ describe('a producer, when things go wrong', () => {
     expect(Object.keys(records)).toHaveLength(2)
     expect(await payloadsOf(admin, KEY)).toEqual(numbers(4))
     // A copy that was under way for long comes too late.
-    const late = await callAppend(rig.core, rig.core.keysOf(stream), { record: oldRecord, first: 2, data: ['{"n":1}'] })
+    const late = await callAppend(rig.core, rig.core.keysOf(stream), {
+      record: oldRecord,
+      first: 2,
+      data: ['{"n":1}'],
+    })
     expect(late).toBe('CLOSED')
     expect(await payloadsOf(admin, KEY)).toEqual(numbers(4))
   })
@@ -186,9 +208,11 @@ describe('a producer, when things go wrong', () => {
       producer.publishMany(numbers(2_000)),
       producer.publish({ n: 100 }),
     ])
-    expect(refused.map((outcome) => (outcome.status === 'rejected' ? (outcome.reason as { code: string }).code : 'stored'))).toEqual(
-      ['OUT_OF_MEMORY', 'OUT_OF_MEMORY', 'OUT_OF_MEMORY'],
-    )
+    expect(
+      refused.map((outcome) =>
+        outcome.status === 'rejected' ? (outcome.reason as { code: string }).code : 'stored',
+      ),
+    ).toEqual(['OUT_OF_MEMORY', 'OUT_OF_MEMORY', 'OUT_OF_MEMORY'])
     const records = await admin.hlen(`${KEY}:producers`)
     for (let i = 0; i < 20; i++) await producer.publish({ n: 100 }).catch(() => undefined)
     await admin.config('SET', 'maxmemory', '0')
@@ -244,11 +268,11 @@ describe('a producer, when things go wrong', () => {
       proxy.resetAll()
       void proxy.heal()
     }, 150)
-    expect((await outcomes).map((o) => (o.status === 'rejected' ? (o.reason as { code: string }).code : 'stored'))).toEqual([
-      'PUBLISH_UNKNOWN',
-      'PUBLISH_UNKNOWN',
-      'stored',
-    ])
+    expect(
+      (await outcomes).map((o) =>
+        o.status === 'rejected' ? (o.reason as { code: string }).code : 'stored',
+      ),
+    ).toEqual(['PUBLISH_UNKNOWN', 'PUBLISH_UNKNOWN', 'stored'])
     expect(await payloadsOf(redis.client(), KEY)).toEqual(numbers(2))
     const records = Object.values(await redis.client().hgetall(`${KEY}:producers`))
     expect(records.filter((record) => record.startsWith('closed '))).toHaveLength(1)

@@ -1,4 +1,10 @@
-import { type FaultProxy, type RedisServer, startFaultProxy, startRedis, waitFor } from '@millrace/testkit'
+import {
+  type FaultProxy,
+  type RedisServer,
+  startFaultProxy,
+  startRedis,
+  waitFor,
+} from '@millrace/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { channels } from '../../src/diagnostics.ts'
 import { Producer } from '../../src/producer/producer.ts'
@@ -23,7 +29,9 @@ describe('the life of a producer', () => {
 
   const codesOf = async (promises: readonly Promise<unknown>[]): Promise<string[]> =>
     (await Promise.allSettled(promises)).map((outcome) =>
-      outcome.status === 'fulfilled' ? 'stored' : String((outcome.reason as { code?: unknown }).code),
+      outcome.status === 'fulfilled'
+        ? 'stored'
+        : String((outcome.reason as { code?: unknown }).code),
     )
 
   it('opens no connection before the first event', async () => {
@@ -43,7 +51,10 @@ describe('the life of a producer', () => {
     expect(await published).toHaveLength(5_000)
     await closing
     await producer.closed
-    expect(await codesOf([producer.publish({ n: -1 }), producer.publishMany([])])).toEqual(['CLOSED', 'CLOSED'])
+    expect(await codesOf([producer.publish({ n: -1 }), producer.publishMany([])])).toEqual([
+      'CLOSED',
+      'CLOSED',
+    ])
     expect(await payloadsOf(redis.client(), KEY)).toEqual(numbers(5_000))
   })
 
@@ -98,13 +109,13 @@ describe('the life of a producer', () => {
     proxy.blackhole('toClient')
     const sent = producer.publish({ n: 1 }, { signal: abort.signal })
     const waiting = producer.publish({ n: 100 }, { signal: abort.signal })
-    await waitFor(async () => (await redis.client().xlen(KEY)) === 2, { describe: 'the event to be stored' })
+    await waitFor(async () => (await redis.client().xlen(KEY)) === 2, {
+      describe: 'the event to be stored',
+    })
     abort.abort()
-    expect(await codesOf([sent, waiting, producer.publish({ n: 100 }, { signal: abort.signal })])).toEqual([
-      'PUBLISH_UNKNOWN',
-      'ABORTED',
-      'ABORTED',
-    ])
+    expect(
+      await codesOf([sent, waiting, producer.publish({ n: 100 }, { signal: abort.signal })]),
+    ).toEqual(['PUBLISH_UNKNOWN', 'ABORTED', 'ABORTED'])
     await proxy.heal()
     await producer.publish({ n: 2 })
     expect(await payloadsOf(redis.client(), KEY)).toEqual(numbers(3))
@@ -118,12 +129,13 @@ describe('the life of a producer', () => {
     await waitFor(() => rig.core.connections.current('data', 'flights') === undefined, {
       describe: 'the end of the connection to be seen',
     })
-    expect(await codesOf([producer.publish({ n: 100 }), producer.publishMany(numbers(2))])).toEqual([
-      'UNAVAILABLE',
-      'UNAVAILABLE',
-    ])
+    expect(await codesOf([producer.publish({ n: 100 }), producer.publishMany(numbers(2))])).toEqual(
+      ['UNAVAILABLE', 'UNAVAILABLE'],
+    )
     await redis.restart()
-    await waitFor(() => producer.publish({ n: 100 }), { describe: 'the producer to find the server again' })
+    await waitFor(() => producer.publish({ n: 100 }), {
+      describe: 'the producer to find the server again',
+    })
   })
 
   it('fails what waits when the connection is closed under it', async () => {

@@ -27,7 +27,11 @@ describe('publish', () => {
     const flights = defineStream('as-given', { schema, key: (input) => input.flight })
     await using producer = new Producer(rig.core, flights)
     const result = await producer.publish({ flight: ' AA1 ' })
-    expect(result).toEqual({ id: expect.stringMatching(/^\d+-\d+$/) as string, duplicate: false, stored: 'stream' })
+    expect(result).toEqual({
+      id: expect.stringMatching(/^\d+-\d+$/) as string,
+      duplicate: false,
+      stored: 'stream',
+    })
     expect(await entriesOf(redis.client(), 'mr:{as-given}as-given')).toEqual([
       { id: result.id, fields: { data: '{"flight":" AA1 "}', key: ' AA1 ' } },
     ])
@@ -42,7 +46,9 @@ describe('publish', () => {
       producer.publish(3, { headers: {} }),
       producer.publish(4, { type: '' }),
     ])
-    expect((await entriesOf(redis.client(), 'mr:{extras}extras')).map(({ fields }) => fields)).toEqual([
+    expect(
+      (await entriesOf(redis.client(), 'mr:{extras}extras')).map(({ fields }) => fields),
+    ).toEqual([
       { data: '1' },
       { data: '2', type: 'departed', time: '5', 'h:trace': 'abc', 'h:Trace': 'ä' },
       { data: '3' },
@@ -87,12 +93,17 @@ describe('publish', () => {
     const entries = await entriesOf(redis.client(), 'mr:{ordered}ordered')
     expect(entries.map(({ fields }) => JSON.parse(fields['data'] ?? '') as unknown)).toEqual(all)
     expect(results.map(({ id }) => id)).toEqual(entries.map(({ id }) => id))
-    expect(entries.every(({ id }, i) => i === 0 || compareIds(entries[i - 1]?.id ?? '', id) < 0)).toBe(true)
+    expect(
+      entries.every(({ id }, i) => i === 0 || compareIds(entries[i - 1]?.id ?? '', id) < 0),
+    ).toBe(true)
   })
 
   it('never has more in flight than it may', async () => {
     const stream = defineStream<{ n: number | string }>('bounded')
-    await using producer = new Producer(rig.core, stream, { maxInFlightEvents: 10, maxInFlightBytes: 60 })
+    await using producer = new Producer(rig.core, stream, {
+      maxInFlightEvents: 10,
+      maxInFlightBytes: 60,
+    })
     const sizes: Published[] = []
     const off = channels.published.subscribe((message) => {
       if (message.stream === 'bounded') sizes.push(message)
@@ -113,7 +124,14 @@ describe('publish', () => {
   it('sends an event that is larger than a batch alone, and keeps order around it', async () => {
     const stream = defineStream<string>('large', { limits: { maxPayloadBytes: 8_000_000 } })
     await using producer = new Producer(rig.core, stream)
-    const payloads = ['a', 'b'.repeat(3_000_000), 'c', 'd'.repeat(900_000), 'e'.repeat(900_000), 'f']
+    const payloads = [
+      'a',
+      'b'.repeat(3_000_000),
+      'c',
+      'd'.repeat(900_000),
+      'e'.repeat(900_000),
+      'f',
+    ]
     await producer.publishMany(payloads)
     expect(await payloadsOf(redis.client(), 'mr:{large}large')).toEqual(payloads)
   })
@@ -139,7 +157,10 @@ describe('publish', () => {
     await using producer = new Producer(rig.core, stream)
     await using other = new Producer(rig.core, stream)
     const first = await producer.publish({ n: 0 }, { idempotencyKey: 'a' })
-    expect(await other.publish({ n: 1 }, { idempotencyKey: 'a' })).toEqual({ ...first, duplicate: true })
+    expect(await other.publish({ n: 1 }, { idempotencyKey: 'a' })).toEqual({
+      ...first,
+      duplicate: true,
+    })
     const results = await producer.publishMany([{ n: 2 }, { n: 3 }, { n: 4 }, { n: 5 }], {
       idempotencyKeys: ['b', 'a', 'b', 'c'],
     })
@@ -175,9 +196,14 @@ describe('publish', () => {
       }
     }
     await Promise.all([publish(a, 'a'), publish(b, 'b')])
-    const stored = (await payloadsOf(redis.client(), 'mr:{side-by-side}side-by-side')) as { by: string; n: number }[]
+    const stored = (await payloadsOf(redis.client(), 'mr:{side-by-side}side-by-side')) as {
+      by: string
+      n: number
+    }[]
     for (const by of ['a', 'b']) {
-      expect(stored.filter((event) => event.by === by).map(({ n }) => n)).toEqual(numbers(2_000).map(({ n }) => n))
+      expect(stored.filter((event) => event.by === by).map(({ n }) => n)).toEqual(
+        numbers(2_000).map(({ n }) => n),
+      )
     }
     expect(await redis.client().hkeys('mr:{side-by-side}side-by-side:producers')).toHaveLength(2)
   })
@@ -202,7 +228,9 @@ describe('publish', () => {
     const outcomes = await Promise.allSettled(published)
     await many
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-    expect(outcomes[1]).toMatchObject({ reason: { code: 'PAYLOAD_INVALID', issues: ['two is bad'] } })
+    expect(outcomes[1]).toMatchObject({
+      reason: { code: 'PAYLOAD_INVALID', issues: ['two is bad'] },
+    })
     expect(await payloadsOf(redis.client(), 'mr:{late}late')).toEqual([1, 3, 4, 4])
   })
 })

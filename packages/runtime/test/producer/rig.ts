@@ -63,7 +63,9 @@ export async function callAppend(
 ): Promise<string> {
   const session = await core.connections.session('data', keys.tag)
   const keyed = batch.idempotencyKeys !== undefined
-  const values = batch.data.flatMap((data, i) => (keyed ? [batch.idempotencyKeys?.[i] ?? '', data] : [data]))
+  const values = batch.data.flatMap((data, i) =>
+    keyed ? [batch.idempotencyKeys?.[i] ?? '', data] : [data],
+  )
   const reply = await evaluate(
     session,
     appendScript,
@@ -87,7 +89,11 @@ export async function callAppend(
   return String(reply)
 }
 
-export async function callCloseEpoch(core: Core, keys: StreamKeys, record = 'p:e'): Promise<string[]> {
+export async function callCloseEpoch(
+  core: Core,
+  keys: StreamKeys,
+  record = 'p:e',
+): Promise<string[]> {
   const session = await core.connections.session('data', keys.tag)
   return (await evaluate(session, closeEpochScript, [keys.producers], [record])) as string[]
 }

@@ -48,7 +48,12 @@ interface Request {
 
 /** One entry of the server's log: a failover takes away the last of them. */
 type LogEntry =
-  | { readonly kind: 'appended'; readonly epoch: string; readonly last: number; readonly events: readonly ModelEvent[] }
+  | {
+      readonly kind: 'appended'
+      readonly epoch: string
+      readonly last: number
+      readonly events: readonly ModelEvent[]
+    }
   | { readonly kind: 'closed'; readonly epoch: string }
 
 export class Model {
@@ -115,7 +120,11 @@ export class Model {
     switch (step.kind) {
       case 'publish':
         for (let i = 0; i < step.events; i++) {
-          const event: ModelEvent = { number: this.events.length + 1, outcome: 'waiting', confirmations: 0 }
+          const event: ModelEvent = {
+            number: this.events.length + 1,
+            outcome: 'waiting',
+            confirmations: 0,
+          }
           this.events.push(event)
           this.#queue.push(event)
         }
@@ -190,7 +199,8 @@ export class Model {
 
   #send(batch: Batch<ModelEvent>): void {
     const window = this.#window
-    if (answeredThrough(window) !== (window.unresolved[0]?.first ?? 0) - 1) throw new Error('a batch is not listed')
+    if (answeredThrough(window) !== (window.unresolved[0]?.first ?? 0) - 1)
+      throw new Error('a batch is not listed')
     this.#requests.push({
       epoch: window.epoch,
       first: batch.first,
@@ -255,7 +265,10 @@ export class Model {
 
   #die(requestsLinger: boolean): void {
     this.#connected = false
-    const copies = [...this.#replies.map(({ batch }) => batch), ...this.#requests.map(({ batch }) => batch)]
+    const copies = [
+      ...this.#replies.map(({ batch }) => batch),
+      ...this.#requests.map(({ batch }) => batch),
+    ]
     if (requestsLinger) this.#late.push(...this.#requests)
     this.#requests = []
     this.#replies = []
@@ -278,7 +291,8 @@ export class Model {
     const event = waiting[pick % Math.max(waiting.length, 1)]
     if (event === undefined) return
     const batch = this.#window.unresolved.find((candidate) => candidate.events.includes(event))
-    event.outcome = batch !== undefined && (batch.outstanding || batch.unknown) ? 'unknown' : 'not-stored'
+    event.outcome =
+      batch !== undefined && (batch.outstanding || batch.unknown) ? 'unknown' : 'not-stored'
   }
 }
 

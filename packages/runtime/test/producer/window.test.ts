@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { Model, type Step } from './window-model.ts'
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('publish' as const), events: fc.integer({ min: 1, max: 12 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('publish' as const),
+      events: fc.integer({ min: 1, max: 12 }),
+    }),
+  },
   {
     weight: 10,
     arbitrary: fc.record({
@@ -13,11 +19,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 8,
-    arbitrary: fc.record({ kind: fc.constant('server-executes' as const), commands: fc.integer({ min: 1, max: 5 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant('server-executes' as const),
+      commands: fc.integer({ min: 1, max: 5 }),
+    }),
   },
   {
     weight: 8,
-    arbitrary: fc.record({ kind: fc.constant('reply-arrives' as const), replies: fc.integer({ min: 1, max: 5 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant('reply-arrives' as const),
+      replies: fc.integer({ min: 1, max: 5 }),
+    }),
   },
   { weight: 2, arbitrary: fc.constant<Step>({ kind: 'connection-dies' }) },
   {
@@ -32,7 +44,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       reason: fc.constantFrom('loading' as const, 'out-of-memory' as const, undefined, undefined),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('failover' as const), forgets: fc.nat(4) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('failover' as const), forgets: fc.nat(4) }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('give-up' as const), pick: fc.nat(30) }) },
 )
 
