@@ -83,14 +83,19 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       signal: ended.signal,
       end(reason) {
         lastError ??= new Error(reason)
-        client.disconnect()
+        disconnect(client)
       },
     }
   } catch (error) {
-    client.disconnect()
+    disconnect(client)
     // ioredis reports "Connection is closed." from connect(); the reason came as an event before it.
     throw openingError(troubleOf(error) === 'disconnected' ? (lastError ?? error) : error)
   }
+}
+
+/** For a socket that has closed already, ioredis would start a timer that keeps the process for 2 s. */
+function disconnect(client: Redis): void {
+  if (client.status !== 'close' && client.status !== 'end') client.disconnect()
 }
 
 function openingError(error: unknown): MillraceError {
