@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { type ErrorCodeFacts, errorCodes } from '../../src/errors.ts'
+import { root } from './pages.ts'
+
+test('the page about errors is the one that follows from the codes', async () => {
+  await expect(errorsPage(errorCodes)).toMatchFileSnapshot(`${root}/docs/errors.md`)
+})
+
+/** The page as Markdown. */
+function errorsPage(codes: Readonly<Record<string, ErrorCodeFacts>>): string {
+  const rows = Object.entries(codes).map(
+    ([code, { meaning, retryable, remedy }]) =>
+      `| \`${code}\` | ${meaning} | ${retryable ? 'yes' : 'no'} | ${remedy} |`,
+  )
+  return [...opening, ...rows, ''].join('\n')
+}
+
+const opening = [
+  '# Errors',
+  '',
+  '<!-- Generated: npm test -- packages/runtime/test/docs/errors-page.test.ts -u -->',
+  '',
+  'Everything that Millrace throws, rejects with, or gives as the reason of a signal is a',
+  '`MillraceError`. Its `code` is one of the codes below. Decide by `code`, never by `message`.',
+  '',
+  '| field | what it holds |',
+  '| --- | --- |',
+  '| `code` | one of the codes below |',
+  '| `retryable` | whether the same call may succeed later without any change |',
+  '| `issues` | one line for each problem, with `OPTIONS_INVALID`, `PAYLOAD_INVALID` and refused arrays; else empty |',
+  '| `stream` | the event stream that the call was about, where known |',
+  '| `subject` | the name of the consumer or consumer group that the call was about, where known |',
+  '| `cause` | what went wrong underneath, as it was |',
+  '',
+  '`isMillraceError(error)` and `isMillraceError(error, code)` tell whether an error is one of these.',
+  'Errors that your own handlers throw stay what they are; they appear as `cause`.',
+  '',
+  '| code | meaning | retryable | what to do |',
+  '| --- | --- | --- | --- |',
+]
