@@ -114,7 +114,7 @@ export class Script {
     const latestMs = nowMs() + LONGEST_HANG_MS
     while (ledger.published.count < enough && nowMs() < latestMs) await sleep(LOOK_EVERY_MS)
     this.#say(`killing ${worker.name} for good (process ${worker.pid}), with events in hand`)
-    const recovery = new TakeoverRecovery(worker.name, nowMs())
+    const recovery = new TakeoverRecovery(worker.name, WORKERS, nowMs())
     recoveries.takeover = recovery
     ledger.onHandled((entry, name) => {
       recovery.see(entry, name)

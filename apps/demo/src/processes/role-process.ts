@@ -1,4 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Order, type Report, type RoleSettings, SETTINGS_VARIABLE } from './messages.ts'
 
@@ -39,7 +41,12 @@ export class RoleProcess {
     this.name = settings.name
     this.#onClaimed = onClaimed
     this.#child = fork(programs[role], [], {
-      env: { ...process.env, [SETTINGS_VARIABLE]: JSON.stringify(settings) },
+      env: {
+        // Seven processes compile the same files, and the one that is started again is waited for.
+        NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
+        ...process.env,
+        [SETTINGS_VARIABLE]: JSON.stringify(settings),
+      },
       // A Ctrl-C reaches the whole process group; only the parent is to decide what it means.
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

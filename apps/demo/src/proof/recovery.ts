@@ -31,11 +31,14 @@ export class RestartRecovery {
 export class TakeoverRecovery {
   readonly killedAtMs: number
   readonly #dead: string
+  readonly #others: ReadonlySet<string>
   #claimed = 0
   readonly #redeliveredAtMs: number[] = []
 
-  constructor(dead: string, killedAtMs: number) {
+  /** @param members all members of the group, the dead one included or not */
+  constructor(dead: string, members: readonly string[], killedAtMs: number) {
     this.#dead = dead
+    this.#others = new Set(members.filter((member) => member !== dead))
     this.killedAtMs = killedAtMs
   }
 
@@ -48,7 +51,7 @@ export class TakeoverRecovery {
   }
 
   see(entry: JournalEntry, processName: string): void {
-    if (processName !== this.#dead && entry.redelivered && entry.atMs >= this.killedAtMs) {
+    if (this.#others.has(processName) && entry.redelivered && entry.atMs >= this.killedAtMs) {
       this.#redeliveredAtMs.push(entry.atMs)
     }
   }

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { connect, type ConsumerHandler, type Event, type Millrace } from '@millrace/runtime'
 import { nowMs } from '../clock.ts'
 import { stampOf } from '../flights/flight-updates.ts'
@@ -55,6 +56,8 @@ async function perform(
   const act = await role({ settings, millrace, journal, tell, journaled: journaledIn(journal) })
   await act.ready
   tell({ is: 'ready' })
+  // Usually written at the end of a process, which not every one of these gets to see.
+  flushCompileCache()
   const timer = setInterval(() => {
     tell({ is: 'status', text: act.status() })
   }, STATUS_EVERY_MS)
