@@ -15,7 +15,8 @@ export function decodeBatch<Data>(
     if (one instanceof Promise) pending = true
     decoded.push(one)
   }
-  return pending ? Promise.all(decoded) : (decoded as Decoded<Data>[])
+  if (!pending) return decoded as Decoded<Data>[]
+  return Promise.all(decoded.map((one) => Promise.resolve(one)))
 }
 
 /** The id of a decoded entry, whether it could be decoded or not. */

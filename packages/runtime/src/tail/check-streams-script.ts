@@ -1,6 +1,6 @@
 import type { Connections } from '../connection/connections.ts'
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
-import { compareIds } from '../stream/stream-id.ts'
+import { compareIds, FIRST_ID } from '../stream/stream-id.ts'
 import type { StreamFeed } from './stream-feed.ts'
 
 const checkStreamsScript: Script = defineScript(
@@ -50,9 +50,10 @@ export async function checkStreams(
   const changed: [StreamFeed, string][] = []
   feeds.forEach((feed, index) => {
     const incarnation = reply[index * 2] ?? ''
-    const lastId = reply[index * 2 + 1] ?? ''
+    // A stream that does not exist yet is one that nothing was read of.
+    const lastId = reply[index * 2 + 1] || FIRST_ID
     if (incarnation !== feed.incarnation) changed.push([feed, 'the stream was created anew'])
-    else if (lastId === '' || compareIds(lastId, cursors[index] ?? lastId) < 0) {
+    else if (compareIds(lastId, cursors[index] ?? lastId) < 0) {
       changed.push([feed, 'the last id of the stream went back'])
     }
   })

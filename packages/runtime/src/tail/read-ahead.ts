@@ -1,6 +1,7 @@
 /**
  * The bytes that catching-up readers and consumers of one process may hold together. Whoever wants a
- * page asks first; one page is always allowed, so that a budget smaller than a page cannot block.
+ * page asks first. Whoever holds nothing always gets one, a small one when the budget is used up: a
+ * budget smaller than a page cannot block, and those who do not let go of theirs starve nobody.
  */
 export class ReadAhead {
   readonly #budgetBytes: number
@@ -15,9 +16,14 @@ export class ReadAhead {
     return this.#heldBytes
   }
 
-  /** Whether another page may be asked for. If not, calls back once there is room. */
-  admits(whenRoom: () => void): boolean {
-    if (this.#heldBytes < this.#budgetBytes) return true
+  /** Whether the budget is used up. */
+  get exhausted(): boolean {
+    return this.#heldBytes >= this.#budgetBytes
+  }
+
+  /** Whether one that holds so many bytes may ask for a page. If not, calls back once there is room. */
+  admits(ownBytes: number, whenRoom: () => void): boolean {
+    if (ownBytes === 0 || !this.exhausted) return true
     this.#waiting.add(whenRoom)
     return false
   }
@@ -28,7 +34,7 @@ export class ReadAhead {
 
   release(bytes: number): void {
     this.#heldBytes -= bytes
-    if (this.#waiting.size === 0 || this.#heldBytes >= this.#budgetBytes) return
+    if (this.#waiting.size === 0 || this.exhausted) return
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     for (const whenRoom of waiting) whenRoom()

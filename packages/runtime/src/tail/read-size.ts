@@ -17,8 +17,12 @@ export function largestAfterRead(largestBytes: number, seenBytes: number): numbe
   return Math.max(seenBytes, largestBytes * 0.999)
 }
 
-/** COUNT of the next page, given what the events of the last one weighed on average. */
-export function pageCount(averageBytes: number | undefined): number {
-  if (averageBytes === undefined) return FIRST_PAGE
-  return Math.min(Math.max(Math.floor(PAGE_BYTES / Math.max(averageBytes, 1)), FEWEST), MOST)
+/**
+ * COUNT of the next page, given what the events of the last one weighed on average, and how many events
+ * the one that asks may hold.
+ */
+export function pageCount(averageBytes: number | undefined, creditEvents: number): number {
+  const fitting =
+    averageBytes === undefined ? FIRST_PAGE : Math.floor(PAGE_BYTES / Math.max(averageBytes, 1))
+  return Math.min(Math.max(fitting, FEWEST), MOST, creditEvents)
 }

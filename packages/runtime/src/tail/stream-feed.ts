@@ -39,6 +39,8 @@ export class StreamFeed {
   readonly #pages = new Map<string, Promise<{ entries: RawEntry[]; decoded: Map<unknown, unknown> }>>()
   /** The greatest id the tail has read of this stream. */
   #cursor = FIRST_ID
+  /** Rises each time the tail begins to read this stream: replies of an earlier time are not for us. */
+  #generation = 0
   #incarnation = ''
   #largestBytes = 256
   #dataSession: Session | undefined
@@ -61,6 +63,11 @@ export class StreamFeed {
 
   get cursor(): string {
     return this.#cursor
+  }
+
+  /** Which of the times that the tail reads this stream it is. */
+  get generation(): number {
+    return this.#generation
   }
 
   get largestBytes(): number {
@@ -102,6 +109,7 @@ export class StreamFeed {
   join(subscription: Subscription): boolean {
     if (this.#joined.size === 0) {
       this.#cursor = subscription.position
+      this.#generation++
     } else if (compareIds(this.#cursor, subscription.position) > 0) {
       return false
     }
@@ -142,11 +150,14 @@ export class StreamFeed {
       if (members === undefined) byDecoder.set(decode, [subscription])
       else members.push(subscription)
     }
+    const generation = this.#generation
     const waiting: Promise<void>[] = []
     for (const [decode, members] of byDecoder) {
       const decoded = decodeBatch(entries, decode, this.#incarnation)
       const hand = (batch: readonly Decoded<unknown>[]): void => {
         this.#weigh(batch)
+        // Whoever joined anew while a schema took its time joined at a cursor of its own.
+        if (generation !== this.#generation) return
         for (const member of members) member.feed(batch)
       }
       if (decoded instanceof Promise) waiting.push(decoded.then(hand))
@@ -154,7 +165,7 @@ export class StreamFeed {
     }
     const done = (): void => {
       // More may be waiting than one read carries: pages are bounded, this read is not to grow.
-      if (hitCount) for (const subscription of [...this.#joined]) subscription.leaveTail()
+      if (hitCount && generation === this.#generation) for (const subscription of [...this.#joined]) subscription.leaveTail()
     }
     if (waiting.length > 0) return Promise.all(waiting).then(done)
     done()
@@ -164,7 +175,8 @@ export class StreamFeed {
   /** The next page after the member's position; members at one position share one read. */
   async page(subscription: Subscription): Promise<Page> {
     const { position } = subscription
-    const count = pageCount(subscription.averageBytes)
+    const averageBytes = this.readAhead.exhausted ? undefined : subscription.averageBytes
+    const count = pageCount(averageBytes, subscription.subscriber.creditEvents)
     const key = `${position} ${count}`
     let page = this.#pages.get(key)
     if (page === undefined) {

@@ -131,14 +131,12 @@ export class Subscription {
 
   readonly #pump = (): void => {
     if (this.#state !== 'paging' || this.#requested || !this.#hasCredit(0.5)) return
-    if (!this.#feed.readAhead.admits(this.#pump)) return
+    if (!this.#feed.readAhead.admits(this.#pagedBytes, this.#pump)) return
     this.#requested = true
     const run = this.#run
     void this.#feed.page(this).then(
       (page) => {
-        if (run !== this.#run) return
-        this.#requested = false
-        this.#takePage(page.batch, page.complete)
+        if (run === this.#run) this.#takePage(page.batch, page.complete, run)
       },
       (error: unknown) => {
         if (run !== this.#run) return
@@ -148,7 +146,8 @@ export class Subscription {
     )
   }
 
-  #takePage(batch: readonly Decoded<unknown>[], complete: boolean): void {
+  /** Until the page is handed over the next one is not asked for, although credit comes back meanwhile. */
+  #takePage(batch: readonly Decoded<unknown>[], complete: boolean, run: number): void {
     if (batch.length > 0) {
       let bytes = 0
       for (const { bytes: one } of batch) bytes += one
@@ -157,11 +156,13 @@ export class Subscription {
       this.#feed.readAhead.hold(bytes)
       this.#hand(batch)
     }
-    // Handing over may have suspended or closed us.
-    if (this.#state !== 'paging') return
+    // Handing over may have suspended, resumed or closed us.
+    if (run !== this.#run) return
+    this.#requested = false
     if (complete) {
       this.subscriber.caughtUp?.()
-      if (this.#state === 'paging' && this.#hasCredit(1) && this.#feed.join(this)) {
+      if (run !== this.#run) return
+      if (this.#hasCredit(1) && this.#feed.join(this)) {
         this.#state = 'joined'
         return
       }

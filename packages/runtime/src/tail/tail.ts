@@ -30,7 +30,8 @@ export class Tail implements TailDoor {
   readonly #closing = new AbortController()
   readonly #loop: Promise<void>
   #wake: (() => void) | undefined
-  #reading: Session | undefined
+  /** The read that is outstanding: its connection, and the streams that it lists. */
+  #reading: { readonly session: Session; readonly listed: readonly Listed[] } | undefined
   #unblocking = false
   #mayUnblock = true
   #pace: Pace
@@ -47,7 +48,7 @@ export class Tail implements TailDoor {
   enter(feed: StreamFeed): void {
     this.#streams.add(feed)
     this.#wake?.()
-    if (this.#reading !== undefined) void this.#unblock(this.#reading)
+    if (this.#reading !== undefined) void this.#unblock()
   }
 
   leave(feed: StreamFeed): void {
@@ -100,25 +101,30 @@ export class Tail implements TailDoor {
       const { clock, options } = this.#core
       const waitMs = waitBeforeRead(this.#pace, this.#latencyBudgetMs(), this.#streams.size)
       if (waitMs > 0) await pause(clock, waitMs, this.#closing.signal)
-      const feeds = [...this.#streams]
-      if (feeds.length === 0) return
-      const count = tailCount(options.readAheadBytes, feeds.length, largestOf(feeds))
+      const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))
+      if (listed.length === 0) return
+      const count = tailCount(options.readAheadBytes, listed.length, largestOf(listed))
       const blockMs = this.#mayUnblock ? options.blockMs : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
-      const reply = await this.#read(session, feeds, count, blockMs)
-      const events = await this.#dispatch(feeds, reply, count)
+      const reply = await this.#read(session, listed, count, blockMs)
+      const events = await this.#dispatch(listed, reply, count)
       const nowMs = clock.monotonicMs()
       if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs)
       if (events === 0 || nowMs - this.#lastCheckMs > options.blockMs) await this.#check(nowMs)
     }
   }
 
-  async #read(session: Session, feeds: readonly StreamFeed[], count: number, blockMs: number): Promise<unknown> {
+  async #read(
+    session: Session,
+    listed: readonly Listed[],
+    count: number,
+    blockMs: number,
+  ): Promise<unknown> {
     const args: (string | number)[] = ['COUNT', count, 'BLOCK', blockMs, 'STREAMS']
-    for (const feed of feeds) args.push(feed.keys.stream)
-    for (const feed of feeds) args.push(feed.cursor)
-    this.#reading = session
+    for (const { feed } of listed) args.push(feed.keys.stream)
+    for (const { feed } of listed) args.push(feed.cursor)
+    this.#reading = { session, listed }
     try {
-      return feeds.some((feed) => feed.binary)
+      return listed.some(({ feed }) => feed.binary)
         ? await session.client.callBuffer('xread', ...args)
         : await session.client.call('xread', ...args)
     } finally {
@@ -126,21 +132,21 @@ export class Tail implements TailDoor {
     }
   }
 
-  async #dispatch(feeds: readonly StreamFeed[], reply: unknown, count: number): Promise<number> {
+  async #dispatch(listed: readonly Listed[], reply: unknown, count: number): Promise<number> {
     if (!Array.isArray(reply)) return 0
-    const byKey = new Map(feeds.map((feed) => [feed.keys.stream, feed]))
+    const byKey = new Map(listed.map((one) => [one.feed.keys.stream, one]))
     let events = 0
     for (const [key, rawEntries] of reply as [string | Buffer, unknown][]) {
-      const feed = byKey.get(String(key))
+      const one = byKey.get(String(key))
       const entries: RawEntry[] = toEntries(rawEntries)
       events += entries.length
-      // A stream that left meanwhile may have come back with another cursor.
-      if (feed === undefined || !this.#streams.has(feed)) continue
-      const dispatched = feed.dispatch(entries, entries.length >= count)
+      // A stream that left meanwhile may have come back with another cursor: this is not what follows it.
+      if (one === undefined || !this.#isRead(one)) continue
+      const dispatched = one.feed.dispatch(entries, entries.length >= count)
       if (dispatched !== undefined) await dispatched
     }
     if (channels.tailRead.hasSubscribers) {
-      channels.tailRead.publish({ tag: this.#tag, streams: feeds.length, events, bytes: 0 })
+      channels.tailRead.publish({ tag: this.#tag, streams: listed.length, events, bytes: 0 })
     }
     return events
   }
@@ -164,23 +170,35 @@ export class Tail implements TailDoor {
   }
 
   /** Ends the outstanding read so that the next one lists the streams that came meanwhile. */
-  async #unblock(session: Session): Promise<void> {
+  async #unblock(): Promise<void> {
     if (this.#unblocking || !this.#mayUnblock) return
     this.#unblocking = true
-    try {
-      // Only while this very read is outstanding, with the id learnt on this very connection.
-      while (this.#reading === session && !session.signal.aborted) {
+    // Not only once: a stream may come while a read is being ended for another one.
+    while (this.#mayUnblock && this.#lacksStreams()) {
+      try {
         const control = await this.#core.connections.session('control', this.#tag)
-        if (this.#reading !== session) return
-        const woken = await control.client.call('client', 'unblock', session.clientId)
-        if (woken === 1) return
-        await pause(this.#core.clock, UNBLOCK_AGAIN_MS, session.signal)
+        // Only while a read is outstanding, with the id learnt on its own connection.
+        const reading = this.#reading
+        if (reading === undefined || !this.#lacksStreams()) break
+        await control.client.call('client', 'unblock', reading.session.clientId)
+      } catch (error) {
+        if (troubleOf(error) === 'no-permission') this.#mayUnblock = false
       }
-    } catch (error) {
-      if (troubleOf(error) === 'no-permission') this.#mayUnblock = false
-    } finally {
-      this.#unblocking = false
+      await pause(this.#core.clock, UNBLOCK_AGAIN_MS, this.#closing.signal)
     }
+    this.#unblocking = false
+  }
+
+  /** Whether a read is outstanding that lacks a stream, or reads it from a cursor of an earlier time. */
+  #lacksStreams(): boolean {
+    if (this.#reading === undefined || this.#closing.signal.aborted) return false
+    const { listed } = this.#reading
+    const current = listed.filter((one) => this.#isRead(one)).length
+    return current < this.#streams.size
+  }
+
+  #isRead({ feed, generation }: Listed): boolean {
+    return this.#streams.has(feed) && feed.generation === generation
   }
 
   #woken(): Promise<void> {
@@ -193,8 +211,14 @@ export class Tail implements TailDoor {
   }
 }
 
-function largestOf(feeds: readonly StreamFeed[]): number {
+/** A stream in a read, and which of the times that it is read. */
+interface Listed {
+  readonly feed: StreamFeed
+  readonly generation: number
+}
+
+function largestOf(listed: readonly Listed[]): number {
   let largest = 1
-  for (const feed of feeds) largest = Math.max(largest, feed.largestBytes)
+  for (const { feed } of listed) largest = Math.max(largest, feed.largestBytes)
   return largest
 }
