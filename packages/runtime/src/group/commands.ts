@@ -78,6 +78,14 @@ export interface Settlement {
   readonly releases: readonly PendingEntry[]
 }
 
+/** What became of attempts that were to be written. */
+export interface Settled {
+  /** Their entries have left the stream. */
+  readonly gone: readonly string[]
+  /** Their entries are not pending for this member. */
+  readonly foreign: readonly string[]
+}
+
 /** How long the record of a revoked name is kept once the native group has forgotten the name. */
 const REVOKED_KEPT_SECONDS = 3_600
 
@@ -106,7 +114,7 @@ export class GroupCommands {
     nonce: string,
     predecessor: Identity | undefined,
     wait: WaitOptions,
-  ): Promise<Joined> {
+  ): Promise<Joined | 'REVOKED'> {
     const { keys } = this
     const { name: group, member, leaseMs, startAfter } = this.#options
     const name = `${member}:${nonce}`
@@ -139,6 +147,7 @@ export class GroupCommands {
     if (reply[0] === 'TYPE') {
       throw new MillraceError('KEY_TYPE', `The key ${String(reply[1])} holds a ${String(reply[2])}`, facts)
     }
+    if (reply[0] === 'REVOKED') return 'REVOKED'
     const incarnation = String(reply[2])
     return {
       identity: {
@@ -189,12 +198,11 @@ export class GroupCommands {
     }
   }
 
-  /** Answers the ids of attempts to write whose entries have left the stream. */
   async settle(
     identity: Identity,
     { acks, attempts, releases }: Settlement,
     wait: WaitOptions,
-  ): Promise<readonly string[] | Refusal> {
+  ): Promise<Settled | Refusal> {
     const args: ScriptArgument[] = [
       ...this.#caller(identity),
       `${identity.name}:released`,
@@ -206,7 +214,8 @@ export class GroupCommands {
     for (const { id, attempt } of attempts) args.push(id, attempt)
     for (const { id, idleMs, attempt } of releases) args.push(id, Math.round(idleMs), attempt)
     const reply = await this.#evaluate('data', settleScript, this.#streamAndState(), args, wait)
-    return reply[0] === 'OK' ? (reply.slice(1) as string[]) : refusal(reply)
+    if (reply[0] !== 'OK') return refusal(reply)
+    return { gone: reply[1] as string[], foreign: reply[2] as string[] }
   }
 
   async claim(

@@ -27,7 +27,12 @@ export interface DispatcherOptions<Data> {
   permit(): StartPermit | undefined
   /** Told once for each entry that was started, when its handler has settled. */
   finished(held: Held, outcome: Outcome): void
+  /** Told when the handler of an entry has settled that is no longer this member's. */
+  finishedLost(): void
 }
+
+/** How long handlers may start one after the other before timers and sockets get their turn. */
+const BURST_MS = 8
 
 /** Runs handlers, so many at a time. */
 export class Dispatcher<Data> {
@@ -40,6 +45,7 @@ export class Dispatcher<Data> {
   /** Entries that wait for the lost run of the same event. */
   readonly #behindLost = new Map<string, Held>()
   #pumping = false
+  #pumpScheduled: NodeJS.Immediate | undefined
   #cancelSweep: (() => void) | undefined
 
   constructor(options: DispatcherOptions<Data>) {
@@ -75,11 +81,17 @@ export class Dispatcher<Data> {
     if (this.#pumping) return
     this.#pumping = true
     const { clock, concurrency } = this.#options
+    const burstEndMs = clock.monotonicMs() + BURST_MS
     try {
       while (this.#running.size < concurrency && this.#ready.size > 0) {
         const permit = this.#options.permit()
         const nowMs = clock.monotonicMs()
         if (permit === undefined || nowMs >= permit.untilMs) break
+        if (nowMs >= burstEndMs) {
+          // Handlers that never wait must not keep the beat from being sent.
+          this.#pumpLater()
+          break
+        }
         const held = this.#ready.take()
         if (held !== undefined) this.#start(held, permit, nowMs)
       }
@@ -105,6 +117,13 @@ export class Dispatcher<Data> {
   close(): void {
     this.#cancelSweep?.()
     this.#cancelSweep = undefined
+  }
+
+  #pumpLater(): void {
+    this.#pumpScheduled ??= setImmediate(() => {
+      this.#pumpScheduled = undefined
+      this.pump()
+    })
   }
 
   #start(held: Held, permit: StartPermit, nowMs: number): void {
@@ -156,7 +175,9 @@ export class Dispatcher<Data> {
       return
     }
     this.#track(held)
-    result.then(
+    // A foreign thenable may do anything; a promise of ours does not.
+    const settled = result instanceof Promise ? result : Promise.resolve(result)
+    settled.then(
       () => {
         this.#finish(held, held.timedOut ? this.#failure(held, held.delivery?.abortReason) : done)
       },
@@ -181,6 +202,7 @@ export class Dispatcher<Data> {
 
   /** What succeeded here need not run again if it was handed to this member anew meanwhile. */
   #finishLost(held: Held, outcome: Outcome): void {
+    this.#options.finishedLost()
     if (this.#lost.get(held.id) !== held) return
     this.#lost.delete(held.id)
     const next = this.#behindLost.get(held.id)

@@ -177,6 +177,7 @@ export class MemberLoop<Data> {
     const sentMs = this.#core.clock.monotonicMs()
     const joined = await this.#commands.join(this.#nonce, predecessor?.identity, { signal })
     this.#nonce = newNonce()
+    if (joined === 'REVOKED') throw leaseLost('joining took longer than the lease', this.#facts)
     this.#joining = false
     const { identity, pending } = joined
     const membership = new Membership(identity, this.#options.leaseMs, sentMs)

@@ -72,6 +72,15 @@ export class ParkedEntries {
     else this.#alone = undefined
   }
 
+  /** The start could not be recorded: the entry is pending for somebody else, or for nobody. */
+  refused(held: Held): void {
+    if (held !== this.#alone) return
+    this.#alone = undefined
+    this.#alonePayload = undefined
+    if (this.#isStillParked(held)) this.#postpone(held)
+    this.serve()
+  }
+
   /** The handler of an entry has settled; the next one in quarantine may have its turn. */
   finished(held: Held): void {
     if (held === this.#alone) this.#alone = undefined

@@ -15,6 +15,8 @@ export interface SettlerPorts {
   expired(held: Held): void
   /** This number of its next attempt is recorded. */
   recorded(held: Held, attempt: number): void
+  /** Its attempt was not recorded, because it is not pending for this member. */
+  foreign(held: Held): void
   /** It could not become a dead letter: there is no room. */
   full(held: Held): void
   /** The member may write no more. */
@@ -153,7 +155,8 @@ export class Settler {
     const batch: Batch = {
       acks: this.#acks.slice(0, MOST_ACKS),
       attempts: this.#attempts.slice(0, MOST_WRITES),
-      releases: this.#releases.slice(0, MOST_WRITES),
+      // Nothing is written about an entry after it was given back.
+      releases: this.#attempts.length > MOST_WRITES ? [] : this.#releases.slice(0, MOST_WRITES),
     }
     if (batch.acks.length + batch.attempts.length + batch.releases.length === 0) return true
     const queues = [this.#acks, this.#attempts, this.#releases]
@@ -183,9 +186,11 @@ export class Settler {
     this.#releases.splice(0, batch.releases.length)
     for (const held of batch.acks) this.#ports.settled(held)
     for (const { held } of batch.releases) this.#ports.settled(held)
-    const gone = new Set(answer)
+    const gone = new Set(answer.gone)
+    const foreign = new Set(answer.foreign)
     for (const { held, attempt } of batch.attempts) {
       if (gone.has(held.id)) this.#ports.expired(held)
+      else if (foreign.has(held.id)) this.#ports.foreign(held)
       else this.#ports.recorded(held, attempt)
     }
     return true

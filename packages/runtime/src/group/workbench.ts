@@ -1,5 +1,4 @@
 import { channels } from '../diagnostics.ts'
-import { backoffMs, hashOfId } from '../delivery/retry-schedule.ts'
 import { MillraceError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Decode } from '../stream/decode.ts'
@@ -7,8 +6,10 @@ import type { RawEntry } from '../stream/entry.ts'
 import { type GroupCommands, isRefusal, type PendingEntry, type Refusal } from './commands.ts'
 import { Condition } from './condition.ts'
 import { holdTarget, largestSeen, Pace, readCount, UNKNOWN_BYTES } from './credit.ts'
-import { Dispatcher, type GroupHandler, type StartPermit } from './dispatcher.ts'
+import { Dispatcher, type GroupHandler } from './dispatcher.ts'
+import { dueAfterClaimMs, idleAtReleaseMs, waitBeforeMs } from './due.ts'
 import { Held, Holdings } from './held.ts'
+import { LeaseGuard } from './lease-guard.ts'
 import type { Membership } from './membership.ts'
 import type { ResolvedGroupOptions } from './options.ts'
 import { ParkedEntries } from './parked-entries.ts'
@@ -50,14 +51,12 @@ export class Workbench<Data> {
   readonly #parked: ParkedEntries
   readonly #pace = new Pace()
   readonly #changes = new Condition()
-  #membership: Membership | undefined
-  #permit: StartPermit | undefined
+  readonly #guard: LeaseGuard
   #paused = false
   #draining = false
   #handled = 0
   #received = 0
   #largestBytes = UNKNOWN_BYTES
-  #cancelGuard: (() => void) | undefined
 
   constructor(parts: WorkbenchParts<Data>) {
     const { options, clock, commands } = parts
@@ -65,15 +64,21 @@ export class Workbench<Data> {
     this.#clock = clock
     this.#ports = parts.ports
     this.#facts = { stream: parts.stream, name: options.name }
+    this.#guard = new LeaseGuard(clock, () => {
+      this.abortRunning(leaseLost('no beat was confirmed in time', this.#facts))
+    })
     this.#dispatcher = new Dispatcher({
       clock,
       concurrency: options.concurrency,
       handlerTimeoutMs: options.handlerTimeoutMs,
       decode: parts.decode,
       handler: parts.handler,
-      permit: () => (this.#paused || this.#draining ? undefined : this.#permit),
+      permit: () => (this.#paused || this.#draining ? undefined : this.#guard.permit),
       finished: (held, outcome) => {
         this.#finished(held, outcome)
+      },
+      finishedLost: () => {
+        this.#changes.changed()
       },
     })
     this.#settler = new Settler(
@@ -88,6 +93,9 @@ export class Workbench<Data> {
         },
         recorded: (held, attempt) => {
           this.#parked.recorded(held, attempt)
+        },
+        foreign: (held) => {
+          this.#parked.refused(held)
         },
         full: () => {
           this.#stop('DEAD_LETTER_FULL', `The dead letters of ${options.name} are full`, undefined)
@@ -106,8 +114,8 @@ export class Workbench<Data> {
       holdings: this.#holdings,
       most: options.concurrency + 32,
       waiting: () => this.#dispatcher.waiting,
-      mayServe: () => !this.#paused && !this.#draining && this.#permit !== undefined,
-      fetch: (ids) => commands.fetch(ids, parts.binary, { signal: this.#membership?.signal }),
+      mayServe: () => !this.#paused && !this.#draining && this.#guard.permit !== undefined,
+      fetch: (ids) => commands.fetch(ids, parts.binary, { signal: this.#guard.membership?.signal }),
       recordStart: (held) => {
         this.#settler.writeAttempt(held, held.attempt + 1)
       },
@@ -132,13 +140,13 @@ export class Workbench<Data> {
 
   /** Under which membership entries are handled and settled. */
   get membership(): Membership | undefined {
-    return this.#membership
+    return this.#guard.membership
   }
 
   set membership(membership: Membership | undefined) {
-    this.#membership = membership
+    this.#guard.membership = membership
     this.#settler.membership = membership
-    this.confirmed()
+    if (membership !== undefined) this.#resume()
   }
 
   set paused(paused: boolean) {
@@ -169,25 +177,19 @@ export class Workbench<Data> {
 
   /** The lease is certain until a later moment. */
   confirmed(): void {
-    const membership = this.#membership
-    const { incarnation } = membership?.identity ?? { incarnation: '' }
-    this.#permit =
-      membership === undefined
-        ? undefined
-        : { lease: membership.lease, incarnation, untilMs: membership.trustedUntilMs }
-    this.#guard()
-    if (membership !== undefined) this.#resume()
+    this.#guard.confirmed()
+    this.#resume()
   }
 
   /** Stops settling and starting while the member changes its name; handlers run on. */
   suspend(): void {
     this.#settler.membership = undefined
-    this.#permit = undefined
+    this.#guard.suspend()
   }
 
   /** The count of the next read, 0 while there is no credit. */
   wants(): number {
-    const permit = this.#permit
+    const { permit } = this.#guard
     const nowMs = this.#clock.monotonicMs()
     if (permit === undefined || nowMs >= permit.untilMs || this.#paused || this.#draining) return 0
     const { concurrency, prefetch, maxInFlightBytes, maxParked } = this.#options
@@ -232,12 +234,10 @@ export class Workbench<Data> {
   /** Takes in entries that are pending for this member without having been read by it. */
   adopt(entries: readonly PendingEntry[], origin: { redelivered: boolean; quarantined: boolean }): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const { id, idleMs, attempt } of entries) {
-      if (this.#holdings.has(id)) continue
-      const held = new Held(id, 'parked', attempt, nowMs, origin)
-      // An entry that failed before waits for what is left of its backoff.
-      const waitMs = attempt > 1 ? backoffMs(attempt - 1, hashOfId(id), this.#options.backoff) : 0
-      held.dueMs = nowMs + Math.max(waitMs - idleMs, 0)
+    for (const entry of entries) {
+      if (this.#holdings.has(entry.id)) continue
+      const held = new Held(entry.id, 'parked', entry.attempt, nowMs, origin)
+      held.dueMs = dueAfterClaimMs(entry, nowMs, this.#options.backoff)
       this.#holdings.add(held)
       this.#parked.add(held)
     }
@@ -296,8 +296,7 @@ export class Workbench<Data> {
   }
 
   close(): void {
-    this.#cancelGuard?.()
-    this.#permit = undefined
+    this.#guard.close()
     this.#parked.clear()
     this.#dispatcher.close()
     this.#settler.membership = undefined
@@ -308,20 +307,6 @@ export class Workbench<Data> {
     this.#parked.serve()
     this.#dispatcher.pump()
     this.#changes.changed()
-  }
-
-  /** Aborts the handlers when the lease is in doubt, without waiting for news. */
-  #guard(): void {
-    if (this.#cancelGuard !== undefined) return
-    const untilMs = this.#membership?.trustedUntilMs
-    if (untilMs === undefined) return
-    this.#cancelGuard = this.#clock.after(Math.max(untilMs - this.#clock.monotonicMs(), 1), () => {
-      this.#cancelGuard = undefined
-      const current = this.#membership
-      if (current === undefined) return
-      if (this.#clock.monotonicMs() < current.trustedUntilMs) this.#guard()
-      else this.abortRunning(leaseLost('no beat was confirmed in time', this.#facts))
-    })
   }
 
   #finished(held: Held, outcome: Outcome): void {
@@ -337,13 +322,11 @@ export class Workbench<Data> {
         if (held.quarantined) this.#settler.writeAttempt(held, held.attempt)
         this.#park(held, 0)
         break
-      case 'retry': {
-        const waitMs = backoffMs(held.attempt, hashOfId(held.id), this.#options.backoff)
+      case 'retry':
         held.attempt++
         this.#settler.writeAttempt(held, held.attempt)
-        this.#park(held, waitMs)
+        this.#park(held, waitBeforeMs(held.id, held.attempt, this.#options.backoff))
         break
-      }
       case 'dead-letter':
         this.#holdings.settle(held)
         this.#settler.deadLetter(held, verdict.reason, held.attempt, verdict.error)
@@ -397,12 +380,11 @@ export class Workbench<Data> {
     this.#parked.add(held)
   }
 
-  /** Given back as if this process had died just now, so that a retry keeps its due time. */
+  /** Given back with the idle time that keeps the due time of a retry. */
   #release(held: Held, nowMs: number): void {
-    const waitMs = held.attempt > 1 ? backoffMs(held.attempt - 1, hashOfId(held.id), this.#options.backoff) : 0
-    const leftMs = held.phase === 'parked' ? Math.max(held.dueMs - nowMs, 0) : 0
+    const leftMs = held.phase === 'parked' ? held.dueMs - nowMs : 0
     this.#holdings.settle(held)
-    this.#settler.release(held, Math.max(waitMs - leftMs, 0))
+    this.#settler.release(held, idleAtReleaseMs(held, leftMs, this.#options.backoff))
   }
 
   #drop(held: Held): void {
@@ -416,7 +398,7 @@ export class Workbench<Data> {
   }
 
   #reportExpired(expired: number): void {
-    const from = this.#membership?.identity.name ?? ''
+    const from = this.#guard.membership?.identity.name ?? ''
     channels.claimed.publish({ ...this.#facts, from, events: 0, expired })
   }
 }

@@ -16,6 +16,7 @@ Answers {'OK', token, incarnation, generation, outcome, old position, position, 
   {id, idle, count, ... of all that is pending for the new name}}
   where outcome is created, joined, group-recreated or recreated, and predecessor is NONE, OK, REVOKED
   or GONE;
+  or {'REVOKED'} when others have claimed from the name before an answer could arrive;
   or {'NAME_IN_USE', kind}, {'TYPE', key, type}
 ]]
 ${incarnationLua}
@@ -78,6 +79,7 @@ end
 local here = member_of(state, name)
 local token
 if here then
+  if here.standing ~= 'live' then return {'REVOKED'} end
   token = here.token
 else
   token = redis.call('HINCRBY', state, 'counter', 1) .. '-' .. nonce

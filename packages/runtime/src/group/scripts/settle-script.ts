@@ -11,7 +11,9 @@ KEYS 1 stream, 2 state
 ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 name to give back under,
      6 number of acks, 7 number of attempts to write, 8 number to give back,
      then the ids to acknowledge, then id and count to write, then id, idle and count to give back
-Answers {'OK', ids of attempts to write that have left the stream ...}
+Only entries that are pending for the caller are written or given back: others are another member's by
+now, and stay there.
+Answers {'OK', {ids to write that have left the stream ...}, {ids to write that are not the caller's ...}}
   or {'GONE'}, {'REVOKED'}, {'RECREATED'}
 ]]
 ${memberRecordLua}
@@ -21,14 +23,19 @@ local standing = standing_of(state, name, ARGV[3], ARGV[4])
 if standing ~= 'OK' then return {standing} end
 local acks, writes, backs = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if acks > 0 then redis.call('XACK', stream, group, unpack(ARGV, 9, 8 + acks)) end
-local answer = {'OK'}
+local gone, foreign = {}, {}
+local function is_mine(id)
+  local owned = redis.pcall('XPENDING', stream, group, id, id, 1, name)
+  return not owned['err'] and #owned == 1
+end
 local at = 9 + acks
 for _ = 1, writes do
   local id = ARGV[at]
-  local got = redis.pcall('XCLAIM', stream, group, name, 0, id, 'RETRYCOUNT', ARGV[at + 1], 'JUSTID')
-  if got['err'] or #got == 0 then
+  if not is_mine(id) then
+    foreign[#foreign + 1] = id
+  elseif #redis.call('XCLAIM', stream, group, name, 0, id, 'RETRYCOUNT', ARGV[at + 1], 'JUSTID') == 0 then
     redis.call('XACK', stream, group, id)
-    answer[#answer + 1] = id
+    gone[#gone + 1] = id
   end
   at = at + 2
 end
@@ -39,11 +46,13 @@ if backs > 0 then
     write_member(state, back, me.token, '0', me.lease, 'released', '')
   end
   for _ = 1, backs do
-    redis.pcall('XCLAIM', stream, group, back, 0, ARGV[at],
-      'IDLE', ARGV[at + 1], 'RETRYCOUNT', ARGV[at + 2], 'JUSTID')
+    if is_mine(ARGV[at]) then
+      redis.call('XCLAIM', stream, group, back, 0, ARGV[at],
+        'IDLE', ARGV[at + 1], 'RETRYCOUNT', ARGV[at + 2], 'JUSTID')
+    end
     at = at + 3
   end
 end
-return answer
+return {'OK', gone, foreign}
 `,
 )
