@@ -92,8 +92,8 @@ export class Millrace {
   ): Promise<PublishResult | PublishResult[]> {
     const producer = this.#defaultProducer(stream)
     return Array.isArray(data)
-      ? producer.publishMany(data as readonly Input[], options as PublishManyOptions | undefined)
-      : producer.publish(data as Input, options as PublishOptions | undefined)
+      ? producer.publishMany(data as readonly Input[], options)
+      : producer.publish(data as Input, options)
   }
 
   /** A producer of its own, for options. */
@@ -167,7 +167,7 @@ export class Millrace {
     this.#assertOpen()
     const known = this.#producers.get(stream)
     // The map gives back what was made for this very definition, so its input type is the same.
-    if (known !== undefined) return known as unknown as Producer<Input>
+    if (known !== undefined) return known as Producer<Input>
     const producer = this.#track(new Producer<Input>(this.#core, stream, {}))
     this.#producers.set(stream, producer as unknown as Producer<unknown>)
     return producer

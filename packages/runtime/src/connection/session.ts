@@ -118,7 +118,8 @@ async function identify(client: Redis): Promise<{ clientId: number; server: Serv
     for (const [name, value] of Object.entries(reply)) fields.set(name, value)
   }
   const product = fields.get('server') === 'valkey' ? 'valkey' : 'redis'
-  const version = String(fields.get('version') ?? '0')
+  const given = fields.get('version')
+  const version = typeof given === 'string' ? given : '0'
   const major = Number.parseInt(version, 10)
   if (major < (product === 'valkey' ? 8 : 7)) {
     throw new MillraceError(

@@ -62,13 +62,13 @@ class ClusterTopology implements Topology {
   }
 
   async #read(): Promise<void> {
-    const problems: unknown[] = []
+    const problems: Error[] = []
     for (const candidate of [...this.#known.values(), ...this.#seeds]) {
       try {
         this.#learn(await this.#ask(candidate), candidate)
         return
       } catch (error) {
-        problems.push(error)
+        problems.push(error instanceof Error ? error : new Error(messageOf(error)))
       }
     }
     const last = problems.at(-1)

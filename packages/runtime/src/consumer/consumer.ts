@@ -15,7 +15,8 @@ import type { ConsumerHandler } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse } from './pulse.ts'
 import { assertStartable, type ConsumerState, isRunning } from './state.ts'
-import { Tenure, type TenureEnd, type TenureScope } from './tenure.ts'
+import { Tenure } from './tenure.ts'
+import type { TenureEnd, TenureScope } from './tenure-scope.ts'
 
 export interface CloseOptions {
   /**

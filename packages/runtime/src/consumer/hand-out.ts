@@ -8,6 +8,7 @@ import type { Entry } from './backlog.ts'
 import { Lanes } from './lanes.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import { afterFailure } from './outcome.ts'
+import type { StartVerdict } from './quarantine.ts'
 
 export type ConsumerHandler<Data> = (event: Event<Data>, context: DeliveryContext) => unknown
 
@@ -19,7 +20,7 @@ export interface HandOutOwner<Data> {
    * In quarantine: records the start of an event before its handler runs, and answers whether the
    * handler may run at all. Undefined outside quarantine.
    */
-  recordStart(entry: Entry<Data>): Promise<'dead-letter' | 'run' | 'wait'> | undefined
+  recordStart(entry: Entry<Data>): Promise<StartVerdict> | undefined
   /** The event is processed, or settled otherwise. */
   completed(entry: Entry<Data>): void
   /** The number of attempts of an event is to be stored. */

@@ -28,7 +28,7 @@ export class Pulse {
   /** Who asked to be heard before the next regular beat. */
   #urgent = new Set<Pulsed>()
   #cancelTimer: (() => void) | undefined
-  #sending: Promise<void> | undefined
+  #sending = false
 
   constructor(core: Core, keys: StreamKeys) {
     this.#core = core
@@ -52,7 +52,7 @@ export class Pulse {
   soon(holder: Pulsed): void {
     if (!this.#holders.has(holder)) return
     this.#urgent.add(holder)
-    this.#sending ??= this.#sendUrgent()
+    void this.#sendUrgent()
   }
 
   #schedule(): void {
@@ -62,12 +62,14 @@ export class Pulse {
     this.#cancelTimer = this.#core.clock.after(beatEveryMs(shortest), () => {
       this.#cancelTimer = undefined
       for (const holder of this.#holders) this.#urgent.add(holder)
-      this.#sending ??= this.#sendUrgent()
+      void this.#sendUrgent()
       this.#schedule()
     })
   }
 
   async #sendUrgent(): Promise<void> {
+    if (this.#sending) return
+    this.#sending = true
     // What is asked for in the same turn of the event loop travels together.
     await Promise.resolve()
     try {
@@ -81,7 +83,7 @@ export class Pulse {
         await Promise.all(parts)
       }
     } finally {
-      this.#sending = undefined
+      this.#sending = false
     }
   }
 

@@ -1,57 +1,26 @@
-import type { Core } from '../core.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf, MillraceError } from '../errors.ts'
-import { abortAtMs } from '../lease/observation.ts'
+import { LeaseTrust } from '../lease/trust.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { Decoded } from '../stream/event.ts'
-import type { StreamKeys } from '../stream/keys.ts'
 import { idOf } from '../tail/batch.ts'
-import type { StreamFeed } from '../tail/stream-feed.ts'
 import type { Subscriber, Subscription } from '../tail/subscription.ts'
 import type { Grant } from './acquire-script.ts'
 import { formatAttempts } from './attempts.ts'
 import { Backlog, type Entry } from './backlog.ts'
 import type { CheckpointAnswer, CheckpointRequest } from './checkpoint-script.ts'
+import { Confirmations } from './confirmations.ts'
 import { moveToDeadLetters } from './dead-letter-script.ts'
-import { type ConsumerHandler, HandOut, type HandOutOwner } from './hand-out.ts'
-import type { ResolvedConsumerOptions } from './options.ts'
-import type { Pulse, Pulsed } from './pulse.ts'
+import { HandOut, type HandOutOwner } from './hand-out.ts'
+import type { Pulsed } from './pulse.ts'
+import { Quarantine, type StartVerdict } from './quarantine.ts'
 import { formatRanges, inRanges } from './ranges.ts'
 import { recordStart } from './start-script.ts'
-
-/**
- * Why a tenure ended:
- * - `lost`: somebody else holds the lease, or it could not be confirmed in time.
- * - `resync`: the lease is still ours, but the position on the server is not what we thought.
- * - `released`: given back on purpose, with everything stored that could be.
- * - `stopped`: the owner's policy, or a full dead-letter stream.
- */
-export type TenureEnd =
-  | { readonly why: 'lost' | 'resync'; readonly detail: string }
-  | { readonly why: 'released' }
-  | { readonly why: 'stopped'; readonly error: MillraceError }
-
-/** What the tenures of one consumer share. */
-export interface TenureScope<Data> {
-  readonly core: Core
-  readonly streamName: string
-  readonly keys: StreamKeys
-  readonly options: ResolvedConsumerOptions
-  readonly feed: StreamFeed
-  readonly pulse: Pulse
-  readonly decode: Decode<Data>
-  readonly handler: ConsumerHandler<Data>
-  /** Handlers that still run, by event id, whichever tenure started them. */
-  readonly running: Map<string, Promise<void>>
-  /** Whether the user has paused the consumer. */
-  readonly isPaused: () => boolean
-}
+import type { TenureEnd, TenureScope } from './tenure-scope.ts'
 
 /** How many events may be done above the watermark before reading pauses. */
 const MAX_AHEAD = 10_000
-/** After another holder died, for one lease: how many events may pass until the position is stored. */
-const CAUTIOUS_CHECKPOINT_EVERY = 64
 
 /**
  * One period of holding the lease: what is read goes into the backlog and the hand-out, what is done
@@ -80,19 +49,13 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   /** After an interruption nothing is handed out until the server confirmed what we have. */
   #verifying = false
   #interruptions = 0
-  /** Who waits for the server to confirm a request that was made after they asked. */
-  #waiting: { request: CheckpointRequest | undefined; readonly confirmed: () => void }[] = []
+  readonly #confirmations = new Confirmations()
   #stored: string
   #named = ''
   #rangesStored: string
   #attemptsDirty = false
-  #abortAtMs = 0
-  #cancelAbort: (() => void) | undefined
-  /** How many events are still to be handled one by one, each start recorded before. */
-  #quarantine: number
-  #leavingQuarantine = false
-  /** Until when positions are stored more often, after another holder died. */
-  readonly #cautiousUntilMs: number
+  readonly #trust: LeaseTrust
+  readonly #quarantine: Quarantine
   /** Credit that is kept back while too much lies above the watermark. */
   #withheld = { events: 0, bytes: 0 }
 
@@ -107,8 +70,18 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.creditBytes = options.maxInFlightBytes
     this.leaseMs = options.leaseMs
     this.#attempts = new Map(grant.attempts)
-    this.#quarantine = grant.quarantine
-    this.#cautiousUntilMs = grant.unclean ? sentMs + options.leaseMs : 0
+    this.#quarantine = new Quarantine(
+      scope.core.clock,
+      {
+        quarantine: grant.quarantine,
+        cautiousUntilMs: grant.unclean ? sentMs + options.leaseMs : 0,
+      },
+      options.maxAttempts,
+      {
+        recordStart: (entry, left) => this.#recordStart(entry.id, entry.attempts, left),
+        confirmation: () => this.#confirmation(),
+      },
+    )
     this.#stored = grant.position
     this.#rangesStored = formatRanges(grant.ranges)
     this.#backlog = new Backlog(
@@ -132,7 +105,10 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.ended = promise
     this.#end = resolve
     this.#subscription = scope.feed.subscribe(this)
-    this.#armAbort(sentMs)
+    this.#trust = new LeaseTrust(scope.core.clock, options.leaseMs, () => {
+      this.#finish({ why: 'lost', detail: 'no beat was confirmed within the lease' })
+    })
+    this.#trust.confirmed(sentMs)
   }
 
   /** The greatest id with everything at or before it done. */
@@ -228,9 +204,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   mayStart(nowMs: number): boolean {
     return !(
-      ((this.#quarantine > 0 || this.#leavingQuarantine) && this.#handOut.active > 0) ||
-      (this.#isCautious() && this.#backlog.passedCount >= CAUTIOUS_CHECKPOINT_EVERY) ||
-      nowMs >= this.#abortAtMs ||
+      !this.#quarantine.admits(this.#handOut.active, this.#backlog.passedCount) ||
+      !this.#trust.holdsAt(nowMs) ||
       this.#over ||
       this.#verifying ||
       this.#draining ||
@@ -238,38 +213,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     )
   }
 
-  recordStart(entry: Entry<Data>): Promise<'dead-letter' | 'run' | 'wait'> | undefined {
-    if (this.#quarantine === 0) {
-      if (!this.#leavingQuarantine) return undefined
-      // The last one's start must not be counted against it in the next tenure.
-      this.#leavingQuarantine = false
-      return this.#confirmation().then(() => 'run')
-    }
-    if (entry.attempts >= this.#scope.options.maxAttempts) return Promise.resolve('dead-letter')
-    this.#quarantine--
-    this.#leavingQuarantine = this.#quarantine === 0
-    entry.attempts++
-    entry.counted = true
-    this.#attempts.set(entry.id, entry.attempts)
-    const { core, keys } = this.#scope
-    const request = {
-      name: this.name,
-      token: this.#grant.fence.token,
-      attempts: formatAttempts(this.#attempts),
-      left: this.#quarantine,
-    }
-    return core.connections
-      .call('control', keys.tag, (session) => recordStart(session, keys, request))
-      .then(
-        (ours) => {
-          if (!ours) this.#finish({ why: 'lost', detail: 'another holder took over' })
-          return ours ? 'run' : 'wait'
-        },
-        (failure: unknown) => {
-          this.#finish({ why: 'resync', detail: messageOf(failure) })
-          return 'wait'
-        },
-      )
+  recordStart(entry: Entry<Data>): Promise<StartVerdict> | undefined {
+    return this.#quarantine.recordStart(entry)
   }
 
   completed(entry: Entry<Data>): void {
@@ -277,7 +222,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     if (this.#attempts.size > 0 && this.#attempts.delete(entry.id)) this.#attemptsDirty = true
     this.#backlog.settle(entry)
     this.#release(bytes)
-    if (this.#backlog.passedCount >= this.#checkpointEvery()) this.#scope.pulse.soon(this)
+    const every = this.#quarantine.checkpointEvery(this.#scope.options.checkpointEvery)
+    if (this.#backlog.passedCount >= every) this.#scope.pulse.soon(this)
   }
 
   attemptFailed(id: string, attempts: number): void {
@@ -335,7 +281,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       release: this.#releasing,
     }
     this.#attemptsDirty = false
-    for (const waiter of this.#waiting) waiter.request ??= request
+    this.#confirmations.made(request)
     return request
   }
 
@@ -369,7 +315,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   }
 
   #confirmed(request: CheckpointRequest, sentMs: number): void {
-    this.#armAbort(sentMs)
+    this.#trust.confirmed(sentMs)
     this.#named = ''
     if (request.ranges !== undefined) this.#rangesStored = request.ranges
     if (request.to === '') return
@@ -386,20 +332,17 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   /** What the confirmation was waited for. */
   #proceed(request: CheckpointRequest): void {
-    const waited = this.#waiting.filter((waiter) => waiter.request === request)
-    this.#waiting = this.#waiting.filter((waiter) => waiter.request !== request)
-    for (const waiter of waited) waiter.confirmed()
+    this.#confirmations.confirmed(request)
     if (request.release) this.#finish({ why: 'released' })
-    else if (this.#releasing || this.#waiting.length > 0) this.#scope.pulse.soon(this)
-    else if (this.#isCautious()) this.#handOut.drive()
+    else if (this.#releasing || this.#confirmations.pending) this.#scope.pulse.soon(this)
+    else if (this.#quarantine.isCautious()) this.#handOut.drive()
   }
 
   /** Resolves when the server has confirmed a request made from now on; never, if the tenure ends first. */
   #confirmation(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#waiting.push({ request: undefined, confirmed: resolve })
+    const confirmed = this.#confirmations.next()
     this.#scope.pulse.soon(this)
-    return promise
+    return confirmed
   }
 
   /** An entry lies where only processed ones should, or the position is not what we had. */
@@ -428,14 +371,25 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     })
   }
 
-  #checkpointEvery(): number {
-    const { checkpointEvery } = this.#scope.options
-    return this.#isCautious() ? Math.min(checkpointEvery, CAUTIOUS_CHECKPOINT_EVERY) : checkpointEvery
-  }
-
-  /** For one lease after another holder died the position follows closely, to find what killed it. */
-  #isCautious(): boolean {
-    return this.#cautiousUntilMs > 0 && this.#scope.core.clock.monotonicMs() < this.#cautiousUntilMs
+  async #recordStart(id: string, attempts: number, left: number): Promise<'run' | 'wait'> {
+    this.#attempts.set(id, attempts)
+    const { core, keys } = this.#scope
+    const request = {
+      name: this.name,
+      token: this.#grant.fence.token,
+      attempts: formatAttempts(this.#attempts),
+      left,
+    }
+    try {
+      const ours = await core.connections.call('control', keys.tag, (session) =>
+        recordStart(session, keys, request),
+      )
+      if (ours) return 'run'
+      this.#finish({ why: 'lost', detail: 'another holder took over' })
+    } catch (failure) {
+      this.#finish({ why: 'resync', detail: messageOf(failure) })
+    }
+    return 'wait'
   }
 
   /** Credit goes back to the subscription unless too many done events wait for one below them. */
@@ -448,21 +402,10 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#subscription.release(events, all)
   }
 
-  /** The lease counts from when the last confirmed beat was sent, not from when the answer came. */
-  #armAbort(sentMs: number): void {
-    this.#cancelAbort?.()
-    const { clock } = this.#scope.core
-    this.#abortAtMs = abortAtMs(sentMs, this.leaseMs)
-    const leftMs = Math.max(this.#abortAtMs - clock.monotonicMs(), 0)
-    this.#cancelAbort = clock.after(leftMs, () => {
-      this.#finish({ why: 'lost', detail: 'no beat was confirmed within the lease' })
-    })
-  }
-
   #finish(end: TenureEnd): void {
     if (this.#over) return
     this.#over = true
-    this.#cancelAbort?.()
+    this.#trust.end()
     this.#scope.pulse.remove(this)
     this.#subscription.close()
     if (end.why !== 'released') {

@@ -42,7 +42,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
   #failure: MillraceError | undefined
   #wake: (() => void) | undefined
   #position: Cursor | undefined
-  #opened: Promise<void> | undefined
+  #opened = false
 
   constructor(core: Core, tails: Tails, stream: EventStream<never, Data>, options: ResolvedReaderOptions) {
     this.#core = core
@@ -59,7 +59,10 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
 
   async next(): Promise<IteratorResult<Event<Data>, undefined>> {
     if (this.#closing.signal.aborted) return { done: true, value: undefined }
-    this.#opened ??= this.#open()
+    if (!this.#opened) {
+      this.#opened = true
+      void this.#open()
+    }
     for (;;) {
       const decoded = this.#take()
       if (decoded !== undefined) {
