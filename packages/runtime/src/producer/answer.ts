@@ -44,3 +44,20 @@ function placementOf(answer: string): Placement {
   }
   return { firstId: answer.slice(0, space), originals }
 }
+
+/** Why the window stalled, for diagnostics. */
+export function reasonOf(answer: Answer): string {
+  switch (answer.kind) {
+    case 'appended':
+      return 'appended'
+    case 'gap':
+      return `gap after ${answer.last}`
+    case 'closed':
+      return 'the epoch was closed'
+    case 'refused':
+    case 'lost':
+      return answer.reason
+    default:
+      return answer satisfies never
+  }
+}

@@ -1,4 +1,8 @@
-import { defineScript, type Script } from '../connection/script.ts'
+import { defineScript, evaluate, type Script } from '../connection/script.ts'
+import type { Session } from '../connection/session.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+import { placementsOf } from './answer.ts'
+import type { Placement } from './window.ts'
 
 /**
  * Ends a producer epoch. Runs under `maxmemory` too: what became of events must be found out then as
@@ -23,3 +27,21 @@ redis.call('HSET', KEYS[1], ARGV[1],
 return {last, lines}
 `,
 )
+
+export interface ClosedEpoch {
+  /** The last sequence that was appended. */
+  readonly last: number
+  /** Where the batches are whose answers the producer may not have seen, by first sequence. */
+  readonly placements: ReadonlyMap<number, Placement>
+}
+
+/** Closes an epoch; may be repeated when the answer was lost. */
+export async function closeEpoch(
+  session: Session,
+  keys: StreamKeys,
+  record: string,
+): Promise<ClosedEpoch> {
+  const reply = await evaluate(session, closeEpochScript, [keys.producers], [record])
+  const [last, lines] = reply as [string, string]
+  return { last: Number(last), placements: placementsOf(lines) }
+}

@@ -1,21 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { fromRedis } from '../connection/redis-errors.ts'
-import { evaluate } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
-import { messageOf, MillraceError } from '../errors.ts'
+import { MillraceError } from '../errors.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
 import type { EventStream } from '../stream/define-stream.ts'
-import { newIncarnation } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
-import { idAfter } from '../stream/stream-id.ts'
-import { answerOf, answerOfError, placementsOf } from './answer.ts'
-import { appendArguments } from './append-arguments.ts'
-import { appendScript } from './append-script.ts'
-import { closeEpochScript } from './close-epoch-script.ts'
+import { answerOf, answerOfError, reasonOf } from './answer.ts'
+import { callAppend } from './call-append.ts'
+import { closeEpoch } from './close-epoch-script.ts'
 import type { OutgoingEvent } from './encode.ts'
 import type { ResolvedProducerOptions } from './options.ts'
+import { confirmBatch, rejectEvents } from './outcome.ts'
 import { Outbox } from './outbox.ts'
 import {
   type Answer,
@@ -141,40 +138,26 @@ export class SendLoop {
     const session = this.#session
     if (session === undefined)
       throw new MillraceError('INTERNAL', 'a batch is sent without a connection')
-    const { keys, withSource } = { keys: this.#keys, withSource: this.#window.needsSource }
+    const withSource = this.#window.needsSource
     this.#window.needsSource = false
     const copy: Copy = { batch, session, done: false }
     this.#copies.add(copy)
     sent(this.#window, batch)
-    session.client
-      .call(withSource ? 'eval' : 'evalsha', [
-        withSource ? appendScript.source : appendScript.sha,
-        5,
-        keys.stream,
-        keys.meta,
-        keys.producers,
-        ...keys.idempotency,
-        ...appendArguments(
-          {
-            record: this.#record(),
-            first: batch.first,
-            answeredThrough: answeredThrough(this.#window),
-            incarnation: newIncarnation(),
-            tag: keys.tag,
-            maxAgeMs: this.#stream.retention.maxAgeMs,
-            maxLength: this.#stream.retention.maxLength,
-          },
-          batch.events,
-        ),
-      ])
-      .then(
-        (reply) => {
-          this.#answered(copy, answerOf(reply), undefined)
-        },
-        (error: unknown) => {
-          this.#answered(copy, answerOfError(error), error)
-        },
-      )
+    const heading = {
+      record: this.#record(),
+      first: batch.first,
+      answeredThrough: answeredThrough(this.#window),
+      maxAgeMs: this.#stream.retention.maxAgeMs,
+      maxLength: this.#stream.retention.maxLength,
+    }
+    callAppend(session, this.#keys, heading, batch.events, withSource).then(
+      (reply) => {
+        this.#answered(copy, answerOf(reply), undefined)
+      },
+      (error: unknown) => {
+        this.#answered(copy, answerOfError(error), error)
+      },
+    )
   }
 
   #answered(copy: Copy, answer: Answer, error: unknown): void {
@@ -198,26 +181,7 @@ export class SendLoop {
   }
 
   #confirm(batch: Batch<OutgoingEvent>, placement: Placement): void {
-    const { firstId, originals } = placement
-    const { events } = batch
-    let appended = 0
-    for (let i = 0; i < events.length; i++) {
-      const event = events[i]
-      if (event === undefined) continue
-      const original = originals?.get(i)
-      if (original === undefined)
-        event.call.confirm(event.index, idAfter(firstId, appended++), false)
-      else event.call.confirm(event.index, original, true)
-    }
-    if (!channels.published.hasSubscribers) return
-    const startedMs = events[0]?.call.startedMs ?? 0
-    channels.published.publish({
-      stream: this.#stream.name,
-      events: events.length,
-      bytes: batch.bytes,
-      duplicates: originals?.size ?? 0,
-      durationMs: this.#core.clock.monotonicMs() - startedMs,
-    })
+    confirmBatch(this.#stream.name, batch, placement, () => this.#core.clock.monotonicMs())
   }
 
   /** The slow path: from a stall, or from no connection, back to an open window. One at a time. */
@@ -299,45 +263,23 @@ export class SendLoop {
   }
 
   async #closeEpoch(session: Session): Promise<void> {
-    const [last, lines] = await this.#callCloseEpoch(session)
-    const placements = placementsOf(lines)
-    const { appended, rejected } = reopen(this.#window, Number(last), newEpoch(), isLive)
+    const closed = await closeEpoch(session, this.#keys, this.#record()).catch((error: unknown) => {
+      this.#trouble = { session, error }
+      throw error
+    })
+    const { appended, rejected } = reopen(this.#window, closed.last, newEpoch(), isLive)
     for (const batch of appended) {
-      const placement = placements.get(batch.first)
+      const placement = closed.placements.get(batch.first)
       if (placement !== undefined) this.#confirm(batch, placement)
       else this.#reject([{ events: batch.events, error: forgotten() }])
     }
     this.#reject(rejected)
   }
 
-  async #callCloseEpoch(session: Session): Promise<[last: string, lines: string]> {
-    try {
-      const reply = await evaluate(
-        session,
-        closeEpochScript,
-        [this.#keys.producers],
-        [this.#record()],
-      )
-      return reply as [string, string]
-    } catch (error) {
-      this.#trouble = { session, error }
-      throw error
-    }
-  }
-
   #reject(rejected: readonly Rejected<OutgoingEvent>[]): void {
     // A refusal is an outcome as well: what comes next need not wait for it.
     if (rejected.length > 0) this.#fruitless = 0
-    for (const { events, error } of rejected) {
-      let failed = 0
-      for (const { call } of events) {
-        if (call.settled) continue
-        failed++
-        call.fail(call.stored === 0 ? error : partlyStored(call.stored, call.size, error))
-      }
-      if (failed > 0)
-        channels.publishFailed.publish({ stream: this.#stream.name, events: failed, error })
-    }
+    for (const refused of rejected) rejectEvents(this.#stream.name, refused)
   }
 
   #usable(session: Session | undefined): boolean {
@@ -371,33 +313,9 @@ function newEpoch(): string {
   return randomBytes(9).toString('base64url')
 }
 
-function reasonOf(answer: Answer): string {
-  switch (answer.kind) {
-    case 'appended':
-      return 'appended'
-    case 'gap':
-      return `gap after ${answer.last}`
-    case 'closed':
-      return 'the epoch was closed'
-    case 'refused':
-    case 'lost':
-      return answer.reason
-    default:
-      return answer satisfies never
-  }
-}
-
 function forgotten(): MillraceError {
   return new MillraceError(
     'INTERNAL',
     'The event is in the stream, but Redis does not know its id any more',
-  )
-}
-
-function partlyStored(stored: number, size: number, error: Error): MillraceError {
-  return new MillraceError(
-    'PUBLISH_UNKNOWN',
-    `The first ${stored} of ${size} events are in the stream, the others may be: ${messageOf(error)}`,
-    { cause: error },
   )
 }

@@ -1,3 +1,7 @@
+import type { Session } from '../connection/session.ts'
+import { newIncarnation } from '../stream/incarnation.ts'
+import type { StreamKeys } from '../stream/keys.ts'
+import { appendScript } from './append-script.ts'
 import type { OutgoingEvent } from './encode.ts'
 
 /** What the append script is told about one batch, before its events. */
@@ -5,27 +9,44 @@ export interface BatchHeading {
   readonly record: string
   readonly first: number
   readonly answeredThrough: number
-  readonly incarnation: string
-  readonly tag: string
   readonly maxAgeMs: number
   readonly maxLength: number
 }
 
-/** The script's ARGV: field names are sent once for each run of events that have the same ones. */
-export function appendArguments(
+/**
+ * Sends one batch: by the script's digest, or with its source. A repeat after NOSCRIPT is the window's
+ * to decide, because it would overtake the batches behind.
+ */
+export function callAppend(
+  session: Session,
+  keys: StreamKeys,
   heading: BatchHeading,
   events: readonly OutgoingEvent[],
-): (string | Buffer)[] {
-  const args: (string | Buffer)[] = [
+  withSource: boolean,
+): Promise<unknown> {
+  // In one array: with many headers there are more arguments than a call may be spread over.
+  return session.client.call(withSource ? 'eval' : 'evalsha', [
+    withSource ? appendScript.source : appendScript.sha,
+    5,
+    keys.stream,
+    keys.meta,
+    keys.producers,
+    ...keys.idempotency,
     heading.record,
     String(heading.first),
     String(events.length),
     String(heading.answeredThrough),
-    heading.incarnation,
-    heading.tag,
+    newIncarnation(),
+    keys.tag,
     bound(heading.maxAgeMs),
     bound(heading.maxLength),
-  ]
+    ...runsOf(events),
+  ])
+}
+
+/** The events as the script takes them: field names once for each run of events with the same ones. */
+function runsOf(events: readonly OutgoingEvent[]): (string | Buffer)[] {
+  const args: (string | Buffer)[] = []
   let start = 0
   while (start < events.length) start = pushRun(args, events, start)
   return args
