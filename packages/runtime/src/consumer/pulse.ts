@@ -28,6 +28,8 @@ export class Pulse {
   /** Who asked to be heard before the next regular beat. */
   #urgent = new Set<Pulsed>()
   #cancelTimer: (() => void) | undefined
+  /** The lease that the next regular beat was timed for. */
+  #scheduledForMs = Number.POSITIVE_INFINITY
   #sending = false
 
   constructor(core: Core, keys: StreamKeys) {
@@ -37,15 +39,15 @@ export class Pulse {
 
   add(holder: Pulsed): void {
     this.#holders.add(holder)
+    // The next beat may be meant for longer leases than this one.
+    if (holder.leaseMs < this.#scheduledForMs) this.#unschedule()
     this.#schedule()
   }
 
   remove(holder: Pulsed): void {
     this.#holders.delete(holder)
     this.#urgent.delete(holder)
-    if (this.#holders.size > 0) return
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
+    if (this.#holders.size === 0) this.#unschedule()
   }
 
   /** Sends this holder's request as soon as no other is on its way. */
@@ -59,12 +61,18 @@ export class Pulse {
     if (this.#cancelTimer !== undefined || this.#holders.size === 0) return
     let shortest = Number.POSITIVE_INFINITY
     for (const { leaseMs } of this.#holders) shortest = Math.min(shortest, leaseMs)
+    this.#scheduledForMs = shortest
     this.#cancelTimer = this.#core.clock.after(beatEveryMs(shortest), () => {
       this.#cancelTimer = undefined
       for (const holder of this.#holders) this.#urgent.add(holder)
       void this.#sendUrgent()
       this.#schedule()
     })
+  }
+
+  #unschedule(): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
   }
 
   async #sendUrgent(): Promise<void> {
