@@ -109,6 +109,26 @@ export interface Claimed {
   readonly expired: number
 }
 
+/** An event was moved to the dead letters of a consumer or consumer group. */
+export interface DeadLettered {
+  readonly stream: string
+  readonly name: string
+  /** The id that the event had in its stream. */
+  readonly id: string
+  readonly reason: 'exhausted' | 'invalid' | 'unrecoverable'
+  /** Attempts since it was read or redriven. */
+  readonly attempts: number
+  readonly error: string
+  /** Whether it had been a dead letter before. */
+  readonly redriven: boolean
+}
+/** Dead letters were put on their way back to their consumer or consumer group. */
+export interface Redriven {
+  readonly stream: string
+  readonly name: string
+  readonly events: number
+}
+
 /** All channels, by the name of the fact. */
 export interface Channels {
   readonly connectionOpened: Fact<ConnectionOpened>
@@ -124,6 +144,8 @@ export interface Channels {
   readonly leaseChanged: Fact<LeaseChanged>
   readonly positionChanged: Fact<PositionChanged>
   readonly claimed: Fact<Claimed>
+  readonly deadLettered: Fact<DeadLettered>
+  readonly redriven: Fact<Redriven>
 }
 
 export const channels: Channels = {
@@ -140,6 +162,8 @@ export const channels: Channels = {
   leaseChanged: fact<LeaseChanged>('millrace:lease:changed'),
   positionChanged: fact<PositionChanged>('millrace:consumer:position'),
   claimed: fact<Claimed>('millrace:group:claimed'),
+  deadLettered: fact<DeadLettered>('millrace:dead-letters:added'),
+  redriven: fact<Redriven>('millrace:dead-letters:redriven'),
 }
 
 function fact<Message extends object>(name: string): Fact<Message> {

@@ -34,6 +34,18 @@ export type {
   StreamReport,
 } from './inspect/inspect.ts'
 export type { DeliveryContext } from './delivery/context.ts'
+export type { DeadLetterReason } from './delivery/dead-letter-fields.ts'
+export type { DeadLetters } from './dead-letters/dead-letters.ts'
+export type { DeadLetter, DeadLetterPayload } from './dead-letters/dead-letter.ts'
+export type {
+  DiscardOptions,
+  DiscardProgress,
+  DiscardReport,
+  ListOptions,
+  RedriveOptions,
+  RedriveProgress,
+  RedriveReport,
+} from './dead-letters/options.ts'
 export type { BackoffOptions } from './delivery/retry-schedule.ts'
 export { UnrecoverableError } from './delivery/unrecoverable.ts'
 export {

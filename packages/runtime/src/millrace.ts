@@ -3,6 +3,7 @@ import { Consumer } from './consumer/consumer.ts'
 import { type ConsumerOptions, resolveConsumerOptions } from './consumer/options.ts'
 import { Pulse } from './consumer/pulse.ts'
 import { type Core, createCore, type StreamLike } from './core.ts'
+import { DeadLetters } from './dead-letters/dead-letters.ts'
 import { MillraceError } from './errors.ts'
 import { ConsumerGroup } from './group/group.ts'
 import type { GroupOptions } from './group/options.ts'
@@ -122,6 +123,12 @@ export class Millrace {
   consumerGroup<Data>(stream: EventStream<never, Data>, options: GroupOptions): ConsumerGroup<Data> {
     this.#assertOpen()
     return this.#track(new ConsumerGroup<Data>(this.#core, stream, options))
+  }
+
+  /** What a consumer or consumer group has given up, and the way back. */
+  deadLetters<Data>(stream: EventStream<never, Data>, name: string): DeadLetters<Data> {
+    this.#assertOpen()
+    return new DeadLetters(this.#core, stream, name)
   }
 
   /** The truth about a stream and everyone who reads it: positions, lag, holders, members. */

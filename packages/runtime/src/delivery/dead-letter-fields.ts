@@ -11,6 +11,8 @@ export const deadLetterFields = {
   attempts: 'dead:attempts',
   /** The text of the last error, cut to {@link LONGEST_ERROR}. */
   error: 'dead:error',
+  /** How often it was redriven and came back; absent at first. */
+  redrives: 'dead:redrives',
 } as const
 
 /** Why an event became a dead letter. */
