@@ -6,6 +6,7 @@ import { type Decode, decoderOf } from '../stream/decode.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import type { Decoded, Event } from '../stream/event.ts'
 import { readFigures } from '../stream/open-stream-script.ts'
+import { FIRST_ID } from '../stream/stream-id.ts'
 import type { StreamFeed } from '../tail/stream-feed.ts'
 import type { Subscriber, Subscription } from '../tail/subscription.ts'
 import type { Tails } from '../tail/tails.ts'
@@ -40,7 +41,9 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
   #head = 0
   #atEnd = false
   #failure: MillraceError | undefined
-  #wake: (() => void) | undefined
+  #sleep: PromiseWithResolvers<void> | undefined
+  /** Whether an event has been taken, or a cursor was given: the stream must have reached that id. */
+  #wasThere = false
   #position: Cursor | undefined
   #opened = false
 
@@ -54,6 +57,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
     this.creditBytes = options.bufferBytes
     this.#feed = tails.feed(stream)
     this.#subscription = this.#feed.subscribe(this)
+    this.#wasThere = typeof options.from === 'string' && options.from.includes('.')
     this.#offSignal = onAbort(options.signal, () => void this.close())
   }
 
@@ -101,7 +105,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
     this.#offSignal()
     this.#subscription.close()
     this.#queue = []
-    this.#wake?.()
+    this.#wake()
     this.#closed.resolve()
     return this.closed
   }
@@ -114,13 +118,15 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
   receive(batch: readonly Decoded<Data>[]): void {
     this.#atEnd = false
     for (const decoded of batch) this.#queue.push(decoded)
-    this.#wake?.()
+    this.#wake()
   }
 
   /** For the tail. @internal */
   caughtUp(): void {
     this.#atEnd = true
-    this.#wake?.()
+    // What is published from here on is not part of this reading.
+    if (!this.#options.live) this.#subscription.suspend()
+    this.#wake()
   }
 
   /** For the tail: drops what waits here and goes on after the last event that the caller took. @internal */
@@ -152,7 +158,8 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
         if (this.#position === undefined) {
           this.#position = resolveStart(this.#options.from, figures, this.#stream.name)
         } else {
-          assertReadable(this.#position, figures, this.#stream.name)
+          const reached = this.#wasThere ? this.#position.id : FIRST_ID
+          assertReadable({ ...this.#position, id: reached }, figures, this.#stream.name)
           this.#position = { incarnation: figures.incarnation, id: this.#position.id }
         }
         this.#feed.adopt(figures.incarnation)
@@ -165,7 +172,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
           this.#failure = isMillraceError(error)
             ? error
             : new MillraceError('INTERNAL', 'A reader failed', { cause: error })
-          this.#wake?.()
+          this.#wake()
           return
         }
         await pause(this.#core.clock, LOOK_AGAIN_MS, signal)
@@ -181,6 +188,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
       this.#queue = []
       this.#head = 0
     }
+    this.#wasThere = true
     this.#position = {
       incarnation: this.#feed.incarnation,
       id: decoded.ok ? decoded.event.id : decoded.id,
@@ -195,11 +203,13 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
   }
 
   #woken(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#wake = () => {
-      this.#wake = undefined
-      resolve()
-    }
-    return promise
+    this.#sleep ??= Promise.withResolvers<void>()
+    return this.#sleep.promise
+  }
+
+  /** Wakes all calls of `next` that wait; each looks again. */
+  #wake(): void {
+    this.#sleep?.resolve()
+    this.#sleep = undefined
   }
 }

@@ -393,7 +393,7 @@ describe('The tail of a process', () => {
     await Promise.all(probes.map(joined))
     await Promise.all(streams.map((each) => bed.append(each, 2)))
     await waitFor(() => probes.every(({ ids }) => ids.length === 2), { describe: 'events of all streams' })
-    expect(core.connections.count()).toMatchObject({ data: 1, control: 1, tail: 1 })
+    expect(core.connections.count()).toMatchObject({ data: 1, tail: 1 })
   })
 })
 
