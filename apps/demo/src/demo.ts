@@ -62,7 +62,14 @@ export async function runDemo(
     rmSync(folder, { recursive: true, force: true })
   })
 
-  const script = new Script({ options, screen, ledger, cast, recoveries, early: interruption.early })
+  const script = new Script({
+    options,
+    screen,
+    ledger,
+    cast,
+    recoveries,
+    early: interruption.early,
+  })
   const timer = setInterval(() => {
     ledger.read()
     script.announce()
@@ -79,7 +86,8 @@ export async function runDemo(
     screen.clear()
     await cast.kill()
     ledger.close()
-    if (report?.ok === true) rmSync(folder, { recursive: true, force: true })
+    if (report === undefined || report.ok || report.published === 0)
+      rmSync(folder, { recursive: true, force: true })
     else screen.say(`the journals of all processes are in ${folder}`)
     if (redis.source === 'given') await removeKeys(redis.url, prefix)
   }

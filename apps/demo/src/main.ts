@@ -38,7 +38,7 @@ async function play(options: DemoOptions): Promise<number> {
     }
     return report.ok ? 0 : 1
   } catch (error) {
-    if (interruption.early.aborted) {
+    if (interruption.early.aborted && isAbort(error)) {
       screen.say('interrupted')
       return 130
     }
@@ -47,6 +47,10 @@ async function play(options: DemoOptions): Promise<number> {
   } finally {
     interruption.stopListening()
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
 }
 
 interface Listening {

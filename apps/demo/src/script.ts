@@ -59,11 +59,14 @@ export class Script {
   async run(): Promise<void> {
     const { options, early, cast } = this.#scene
     const { board, workers } = await this.#startConsumers()
+    if (early.aborted) return cast.drain()
     const producer = cast.startProducer()
     await producer.ready
     this.#startedAtMs = nowMs()
     const { eventsPerSecond } = options
-    this.#say(`publishing about ${eventsPerSecond} flight updates a second for ${options.seconds} s`)
+    this.#say(
+      `publishing about ${eventsPerSecond} flight updates a second for ${options.seconds} s`,
+    )
 
     if (await this.#until(KILL_BOARD_AT)) await this.#restartBoard(board)
     if (await this.#until(KILL_WORKER_AT)) await this.#killWorker(workers)
@@ -142,7 +145,9 @@ export class Script {
         best = handled
         bestAtMs = nowMs()
       } else if (nowMs() - bestAtMs > PATIENCE_MS) {
-        this.#say(`nothing was handled for ${PATIENCE_MS / 1_000} s: what is missing counts as lost`)
+        this.#say(
+          `nothing was handled for ${PATIENCE_MS / 1_000} s: what is missing counts as lost`,
+        )
         return
       }
       await sleep(LOOK_EVERY_MS)

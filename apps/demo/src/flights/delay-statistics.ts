@@ -41,7 +41,7 @@ export class DelayStatistics {
   #worst(): string {
     const worst = [...this.#airports]
       .filter(([, delays]) => delays.flights >= ENOUGH_DEPARTURES)
-      .sort(([, one], [, other]) => lateShare(other) - lateShare(one))
+      .toSorted(([, one], [, other]) => lateShare(other) - lateShare(one))
       .slice(0, 3)
       .map(([airport, delays]) => `${airport} ${Math.round(lateShare(delays) * 100)} %`)
     return worst.length === 0 ? '' : `; most from ${worst.join(', ')}`

@@ -42,5 +42,5 @@ export function parseFlightRecords(text: string): readonly FlightRecord[] {
       delayMinutes: delay,
       distanceMiles: distance,
     }))
-    .sort((one, other) => one.departureMs - other.departureMs)
+    .toSorted((one, other) => one.departureMs - other.departureMs)
 }

@@ -8,9 +8,9 @@ const HOUR_MS = 60 * MINUTE_MS
 export const REBOOK_FROM_MINUTES = 45
 /** How long passengers need to change to another flight before it leaves. */
 const TRANSFER_MS = 45 * MINUTE_MS
-const LONGEST_LAYOVER_MS = 6 * HOUR_MS
+const LONGEST_LAYOVER_MS = 12 * HOUR_MS
 /** How long after the delayed flight another one may leave. */
-const SEARCH_MS = 24 * HOUR_MS
+const SEARCH_MS = 48 * HOUR_MS
 /** Taxiing, climb and descent, and the speed between; the records tell distances only. */
 const GROUND_MS = 30 * MINUTE_MS
 const MILES_PER_MINUTE = 8
@@ -47,7 +47,11 @@ export class Timetable {
   alternatives(update: FlightUpdate, most: number): readonly Itinerary[] {
     const plannedMs = Date.parse(update.scheduledDeparture)
     const found: Itinerary[] = []
-    for (const leg of this.#leaving(update.origin, plannedMs + TRANSFER_MS, plannedMs + SEARCH_MS)) {
+    for (const leg of this.#leaving(
+      update.origin,
+      plannedMs + TRANSFER_MS,
+      plannedMs + SEARCH_MS,
+    )) {
       if (leg.destination === update.destination) {
         found.push({ legs: [leg], arrivalMs: leg.arrivalMs })
         continue
@@ -55,7 +59,7 @@ export class Timetable {
       const next = this.#connection(leg, update.destination)
       if (next !== undefined) found.push({ legs: [leg, next], arrivalMs: next.arrivalMs })
     }
-    return found.sort((one, other) => one.arrivalMs - other.arrivalMs).slice(0, most)
+    return found.toSorted((one, other) => one.arrivalMs - other.arrivalMs).slice(0, most)
   }
 
   /** The first flight on from where a leg ends. */

@@ -69,6 +69,11 @@ export class RoleProcess {
     return !this.#over
   }
 
+  /** Whether it was ended with SIGKILL. */
+  get killed(): boolean {
+    return this.#killed
+  }
+
   /** Sends a signal and, when that ends the process, resolves after its end. */
   async kill(signal: 'SIGKILL' | 'SIGSTOP'): Promise<void> {
     if (signal === 'SIGKILL') this.#killed = true

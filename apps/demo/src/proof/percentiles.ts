@@ -3,6 +3,6 @@
  * @param share from 0 to 1
  */
 export function percentile(samples: readonly number[], share: number): number | undefined {
-  const sorted = Float64Array.from(samples).sort()
+  const sorted = Float64Array.from(samples).toSorted()
   return sorted[Math.max(Math.ceil(sorted.length * share) - 1, 0)]
 }

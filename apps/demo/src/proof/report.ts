@@ -1,7 +1,7 @@
 import type { Ledger } from './ledger.ts'
 import type { RestartRecovery, TakeoverRecovery } from './recovery.ts'
 
-export interface ConsumerReport {
+interface ConsumerReport {
   /** Deliveries that were handled, repeated ones included. */
   readonly received: number
   /** Events that were handled at least once. */

@@ -7,12 +7,14 @@ const LATENCY_BUDGET_MS = 0
 
 await play(({ settings, millrace, journaled }): Act => {
   const newest: FlightUpdate[] = []
-  const consumer = millrace.consumer(flightUpdates, { name: settings.consumer, latencyBudgetMs: LATENCY_BUDGET_MS }).start(
-    journaled<FlightUpdate>(({ data }) => {
-      newest.unshift(data)
-      newest.length = Math.min(newest.length, LINES)
-    }),
-  )
+  const consumer = millrace
+    .consumer(flightUpdates, { name: settings.consumer, latencyBudgetMs: LATENCY_BUDGET_MS })
+    .start(
+      journaled<FlightUpdate>(({ data }) => {
+        newest.unshift(data)
+        newest.length = Math.min(newest.length, LINES)
+      }),
+    )
   return {
     ready: consumer.ready,
     done: consumer.done,

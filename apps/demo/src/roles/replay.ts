@@ -1,6 +1,11 @@
 import type { Producer } from '@millrace/runtime'
 import { nowMs } from '../clock.ts'
-import { flightUpdates, type FlightUpdate, stampHeaders, updateOf } from '../flights/flight-updates.ts'
+import {
+  flightUpdates,
+  type FlightUpdate,
+  stampHeaders,
+  updateOf,
+} from '../flights/flight-updates.ts'
 import type { ReplaySchedule } from '../flights/replay-schedule.ts'
 import type { Act, Stage } from './role.ts'
 

@@ -38,7 +38,10 @@ export async function play(role: (stage: Stage) => Act | Promise<Act>): Promise<
   try {
     await perform(role, readSettings(), asked.promise)
   } catch (error) {
-    tell({ is: 'failed', message: `failed: ${error instanceof Error ? error.message : String(error)}` })
+    tell({
+      is: 'failed',
+      message: `failed: ${error instanceof Error ? error.message : String(error)}`,
+    })
     process.exitCode = 1
   }
   process.off('disconnect', orphaned)

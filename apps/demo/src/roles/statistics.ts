@@ -7,11 +7,13 @@ const LATENCY_BUDGET_MS = 10
 
 await play(({ settings, millrace, journaled }): Act => {
   const statistics = new DelayStatistics()
-  const consumer = millrace.consumer(flightUpdates, { name: settings.consumer, latencyBudgetMs: LATENCY_BUDGET_MS }).start(
-    journaled<FlightUpdate>(({ data }) => {
-      statistics.add(data)
-    }),
-  )
+  const consumer = millrace
+    .consumer(flightUpdates, { name: settings.consumer, latencyBudgetMs: LATENCY_BUDGET_MS })
+    .start(
+      journaled<FlightUpdate>(({ data }) => {
+        statistics.add(data)
+      }),
+    )
   return {
     ready: consumer.ready,
     done: consumer.done,

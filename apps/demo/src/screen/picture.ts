@@ -26,8 +26,11 @@ function drawing({ ledger, cast, elapsedMs }: View): string[] {
     processesOf(cast, name),
   ])
   const statuses = cast.processes
-    .filter(({ status }) => status !== '')
-    .map(({ name, running, status }) => [name, running ? status : `dead; last: ${status}`])
+    .filter(({ running, status }) => !running || status !== '')
+    .map(({ name, running, killed, status }) => [
+      name,
+      running ? status : killed ? 'killed' : 'finished',
+    ])
   const width = Math.max(...statuses.map(([name]) => name?.length ?? 0), 0)
   return [
     '',

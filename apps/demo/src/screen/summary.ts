@@ -15,7 +15,11 @@ export function summary(report: Report): string[] {
   ]
   const rows = Object.entries(report.consumers).map(([name, one]) => [
     name,
-    ...[one.received, one.distinct, one.lost, one.outOfOrder, one.duplicates].map(count),
+    count(one.received),
+    count(one.distinct),
+    count(one.lost),
+    count(one.outOfOrder),
+    count(one.duplicates),
     milliseconds(one.p50Ms ?? undefined),
     milliseconds(one.p99Ms ?? undefined),
   ])
@@ -30,7 +34,9 @@ export function summary(report: Report): string[] {
   ]
 }
 
-function recovery({ recovery: { boardRestartMs, workerTakeoverMs, workerEvents } }: Report): string[] {
+function recovery({
+  recovery: { boardRestartMs, workerTakeoverMs, workerEvents },
+}: Report): string[] {
   const lines: string[] = []
   if (boardRestartMs !== null) {
     lines.push(
@@ -51,6 +57,7 @@ function recovery({ recovery: { boardRestartMs, workerTakeoverMs, workerEvents }
 function verdict({ ok, published, publishedOutOfOrder }: Report): string {
   if (ok) return 'Nothing was lost, nothing was out of order.'
   if (published === 0) return 'Nothing was published, so nothing is proven.'
-  if (publishedOutOfOrder > 0) return `${count(publishedOutOfOrder)} events are in the stream out of order.`
+  if (publishedOutOfOrder > 0)
+    return `${count(publishedOutOfOrder)} events are in the stream out of order.`
   return 'Something was LOST or OUT OF ORDER: see the table.'
 }
