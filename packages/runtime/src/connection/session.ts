@@ -83,6 +83,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       signal: ended.signal,
       end(reason) {
         lastError ??= new Error(reason)
+        // Over a dead socket the client would take seconds to say so.
+        ended.abort(lastError)
         disconnect(client)
       },
     }
