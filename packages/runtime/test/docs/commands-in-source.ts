@@ -8,11 +8,10 @@ const CONTAINERS: ReadonlySet<string> = new Set(['client', 'cluster', 'memory', 
 
 /** How the sources name Redis commands: in Lua, in Lua tables that are unpacked, and in TypeScript. */
 const MENTIONS: readonly RegExp[] = [
-  /\bcall\('([A-Z]+)'(?:, '([A-Z]+)')?/g,
-  /\{'([A-Z]+)', '([A-Z]+)'/g,
-  /\bcall(?:Buffer)?\(\s*'([a-z]+)'(?:, '([a-z]+)')?/g,
+  /\bp?call\('([A-Z]+)'(?:, '([A-Z]+)')?/g,
+  /\{'(X[A-Z]+)', '([A-Z]+)'/g,
+  /\bclient\.call(?:Buffer)?\(\s*'([a-z]+)'(?:, '([a-z]+)')?/g,
   /\bcommand\(\s*session,\s*binary,\s*'([a-z]+)'/g,
-  /\bpcall\('([A-Z]+)'(?:, '([A-Z]+)')?/g,
 ]
 
 /** The Redis commands that the files send, as ACL rules name them, in order. */
@@ -23,7 +22,6 @@ export function commandsIn(files: readonly string[]): string[] {
     for (const mention of MENTIONS) {
       for (const [, name = '', sub = ''] of text.matchAll(mention)) {
         const command = name.toLowerCase()
-        if (command === 'string' || command === 'mismatch' || command === 'type' && sub !== '') continue
         found.add(CONTAINERS.has(command) ? `${command}|${sub.toLowerCase()}` : command)
       }
     }

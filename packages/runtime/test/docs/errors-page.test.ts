@@ -1,10 +1,21 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { type ErrorCodeFacts, errorCodes } from '../../src/errors.ts'
+import { filesIn } from './commands-in-source.ts'
 import { root } from './pages.ts'
 
 test('the page about errors is the one that follows from the codes', async () => {
   await expect(errorsPage(errorCodes)).toMatchFileSnapshot(`${root}/docs/errors.md`)
 })
+
+test('a code that the page calls reserved is used nowhere', () => {
+  const users = filesIn('').filter((file) => file !== 'errors.ts' && /'GAP'/.test(read(file)))
+  expect(users).toEqual([])
+})
+
+function read(file: string): string {
+  return readFileSync(`${root}/packages/runtime/src/${file}`, 'utf8')
+}
 
 /** The page as Markdown. */
 function errorsPage(codes: Readonly<Record<string, ErrorCodeFacts>>): string {
@@ -20,8 +31,9 @@ const opening = [
   '',
   '<!-- Generated: npm test -- packages/runtime/test/docs/errors-page.test.ts -u -->',
   '',
-  'Everything that Millrace throws, rejects with, or gives as the reason of a signal is a',
-  '`MillraceError`. Its `code` is one of the codes below. Decide by `code`, never by `message`.',
+  'What Millrace throws, rejects with, or gives as the reason of a signal is a `MillraceError` with one of the',
+  'codes below. Decide by `code`, never by `message`. When several parts fail while `millrace.close()` closes',
+  'them, it rejects with an `AggregateError` of theirs.',
   '',
   '| field | what it holds |',
   '| --- | --- |',
@@ -33,7 +45,8 @@ const opening = [
   '| `cause` | what went wrong underneath, as it was |',
   '',
   '`isMillraceError(error)` and `isMillraceError(error, code)` tell whether an error is one of these.',
-  'Errors that your own handlers throw stay what they are; they appear as `cause`.',
+  'Errors that your own handlers throw stay what they are; they appear as `cause`. `GAP` is reserved: nothing is',
+  'reported with it yet.',
   '',
   '| code | meaning | retryable | what to do |',
   '| --- | --- | --- | --- |',

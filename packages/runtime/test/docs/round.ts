@@ -1,5 +1,11 @@
 import { waitFor } from '@millrace/testkit'
-import { connect, defineStream, type EventStream, type Millrace, UnrecoverableError } from '../../src/index.ts'
+import {
+  connect,
+  defineStream,
+  type EventStream,
+  type Millrace,
+  UnrecoverableError,
+} from '../../src/index.ts'
 
 /** A stream whose events fail where they say so. */
 export interface Order {
@@ -7,7 +13,9 @@ export interface Order {
   readonly fails?: 'always' | 'once'
 }
 
-export const orders: EventStream<Order> = defineStream<Order>('orders', { key: ({ order }) => order })
+export const orders: EventStream<Order> = defineStream<Order>('orders', {
+  key: ({ order }) => order,
+})
 
 export interface Round {
   readonly published: number
@@ -20,7 +28,10 @@ export interface Round {
  * Everything once: events with and without idempotency keys, a consumer and a group of two members that
  * each retry one event and give one up, live readers, inspection.
  */
-export async function fullRound(url: string, whileOpen?: (millrace: Millrace) => Promise<void>): Promise<Round> {
+export async function fullRound(
+  url: string,
+  whileOpen?: (millrace: Millrace) => Promise<void>,
+): Promise<Round> {
   await using millrace = await connect(url, { blockMs: 300 })
   const consumed = new Set<string>()
   const worked = new Set<string>()
@@ -38,7 +49,9 @@ export async function fullRound(url: string, whileOpen?: (millrace: Millrace) =>
   const backoff = { firstMs: 1, greatestMs: 1 }
   const board = millrace.consumer(orders, { name: 'board', backoff }).start(handle(consumed))
   const members = [1, 2].map(() =>
-    millrace.consumerGroup(orders, { name: 'workers', backoff, concurrency: 4 }).start(handle(worked)),
+    millrace
+      .consumerGroup(orders, { name: 'workers', backoff, concurrency: 4 })
+      .start(handle(worked)),
   )
   await Promise.all([board.ready, ...members.map(({ ready }) => ready)])
   let read = 0
@@ -58,11 +71,16 @@ export async function fullRound(url: string, whileOpen?: (millrace: Millrace) =>
   ])
   await millrace.publish(orders, { order: 'last' }, { timeMs: 1, headers: { source: 'shop' } })
   await reading
-  await waitFor(() => consumed.size === 4 && worked.size === 4)
-  await waitFor(async () => {
-    const { consumers, groups } = await millrace.inspect(orders)
-    return consumers[0]?.deadLetters === 1 && groups[0]?.deadLetters === 1 && groups[0].pending === 0
-  })
+  await waitFor(() => consumed.size === 4 && worked.size === 4, { describe: 'all events' })
+  await waitFor(
+    async () => {
+      const { consumers, groups } = await millrace.inspect(orders)
+      return (
+        consumers[0]?.deadLetters === 1 && groups[0]?.deadLetters === 1 && groups[0].pending === 0
+      )
+    },
+    { describe: 'the dead letters' },
+  )
   await whileOpen?.(millrace)
   return { published: 5, consumed, worked, read }
 }

@@ -21,7 +21,9 @@ export class SampleIds {
   #learnLine(shown: string, actual: string): string {
     const pattern = shown
       .split(/(\d{13}-\d+|…)/)
-      .map((part) => (part === '…' ? '.*' : ID_ONLY.test(part) ? String.raw`(\d{13}-\d+)` : escape(part)))
+      .map((part) =>
+        part === '…' ? '.*' : ID_ONLY.test(part) ? String.raw`(\d{13}-\d+)` : escape(part),
+      )
       .join('')
     const found = new RegExp(`^${pattern}$`).exec(actual)
     if (found === null) return this.translate(shown)

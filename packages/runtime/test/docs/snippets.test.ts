@@ -61,7 +61,9 @@ test('there are programs on the first page and console sessions on the wire form
 })
 
 test('every block that is marked to run is of a kind that can be', () => {
-  const kinds = withPrograms.flatMap(blocksOf).flatMap(({ run, language }) => (run ? [language] : []))
+  const kinds = withPrograms
+    .flatMap(blocksOf)
+    .flatMap(({ run, language }) => (run ? [language] : []))
   expect([...new Set(kinds)].toSorted()).toEqual(['console', 'ts'])
 })
 
@@ -126,7 +128,10 @@ function runProgram(block: Block, url: string, page: Page): Promise<Outcome> {
 /** Runs to the end, with what was printed. */
 function run(file: string, args: readonly string[]): Promise<Outcome> {
   // The marks that vitest leaves in the environment change what Node prints.
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } })
+  const child = spawn(file, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] },
+  })
   let output = ''
   let errors = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
