@@ -27,7 +27,12 @@ export interface Backoff {
   readonly jitter: number
 }
 
-const defaults: Backoff = Object.freeze({ firstMs: 200, greatestMs: 30_000, factor: 2, jitter: 0.5 })
+const defaults: Backoff = Object.freeze({
+  firstMs: 200,
+  greatestMs: 30_000,
+  factor: 2,
+  jitter: 0.5,
+})
 
 /** Adds what is wrong with the options to `problems`, and answers them with the defaults filled in. */
 export function resolveBackoff(options: BackoffOptions | undefined, problems: string[]): Backoff {

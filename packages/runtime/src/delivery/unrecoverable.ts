@@ -10,7 +10,5 @@ export class UnrecoverableError extends Error {
 
 /** Whether whatever a handler threw says that trying again is of no use. */
 export function isUnrecoverable(error: unknown): boolean {
-  return (
-    typeof error === 'object' && error !== null && Reflect.get(error, 'unrecoverable') === true
-  )
+  return typeof error === 'object' && error !== null && Reflect.get(error, 'unrecoverable') === true
 }

@@ -7,8 +7,20 @@ import { MillraceError } from '../errors.ts'
 import { newIncarnation } from '../stream/incarnation.ts'
 import type { RawEntry } from '../stream/entry.ts'
 import type { StreamKeys } from '../stream/keys.ts'
+import {
+  type BeatAnswer,
+  type ClaimAnswer,
+  type Identity,
+  type Joined,
+  otherMembers,
+  type PendingEntry,
+  pendingEntries,
+  type Refusal,
+  refusal,
+  type Settled,
+  type Settlement,
+} from './answers.ts'
 import type { ResolvedGroupOptions } from './options.ts'
-import { type MemberRecord, parseMemberRecord } from './member-record.ts'
 import { beatScript } from './scripts/beat-script.ts'
 import { claimScript } from './scripts/claim-script.ts'
 import { deadLetterScript } from './scripts/dead-letter-script.ts'
@@ -16,75 +28,6 @@ import { joinScript } from './scripts/join-script.ts'
 import { leaveScript } from './scripts/leave-script.ts'
 import { pendingScript, restoreScript } from './scripts/reconcile-script.ts'
 import { settleScript } from './scripts/settle-script.ts'
-
-/** Who a member is to Redis, for the length of one connection. */
-export interface Identity {
-  /** The consumer name: the member's label and the nonce of its token. */
-  readonly name: string
-  readonly token: string
-  readonly incarnation: string
-  /** Incarnation and generation of the native group: another stamp means that old entries are void. */
-  readonly stamp: string
-}
-
-/** One entry that is pending for somebody. */
-export interface PendingEntry {
-  readonly id: string
-  /** Since its last delivery or recorded failure. */
-  readonly idleMs: number
-  /** The number of the attempt that comes next, as it was written. */
-  readonly attempt: number
-}
-
-export interface Joined {
-  readonly identity: Identity
-  readonly outcome: 'created' | 'group-recreated' | 'joined' | 'recreated'
-  readonly oldPosition: string
-  readonly position: string
-  /** What became of the identity that this one succeeds. */
-  readonly predecessor: 'GONE' | 'NONE' | 'OK' | 'REVOKED'
-  readonly expired: number
-  readonly pending: readonly PendingEntry[]
-}
-
-/** Why a script refused its caller. */
-export type Refusal = 'GONE' | 'NOGROUP' | 'RECREATED' | 'REVOKED'
-
-/** Another consumer of the native group, or another record in the state. */
-export interface OtherMember {
-  readonly name: string
-  readonly record: MemberRecord | undefined
-  /** Undefined when the native group does not know the name. */
-  readonly pending: number | undefined
-}
-
-export interface BeatAnswer {
-  readonly pending: number
-  readonly redrive: number
-  readonly entriesAdded: number
-  readonly lastId: string
-  readonly others: readonly OtherMember[]
-}
-
-export interface ClaimAnswer {
-  readonly drained: boolean
-  readonly expired: number
-  readonly entries: readonly PendingEntry[]
-}
-
-export interface Settlement {
-  readonly acks: readonly string[]
-  readonly attempts: readonly { readonly id: string; readonly attempt: number }[]
-  readonly releases: readonly PendingEntry[]
-}
-
-/** What became of attempts that were to be written. */
-export interface Settled {
-  /** Their entries have left the stream. */
-  readonly gone: readonly string[]
-  /** Their entries are not pending for this member. */
-  readonly foreign: readonly string[]
-}
 
 /** How long the record of a revoked name is kept once the native group has forgotten the name. */
 const REVOKED_KEPT_SECONDS = 3_600
@@ -145,7 +88,11 @@ export class GroupCommands {
       )
     }
     if (reply[0] === 'TYPE') {
-      throw new MillraceError('KEY_TYPE', `The key ${String(reply[1])} holds a ${String(reply[2])}`, facts)
+      throw new MillraceError(
+        'KEY_TYPE',
+        `The key ${String(reply[1])} holds a ${String(reply[2])}`,
+        facts,
+      )
     }
     if (reply[0] === 'REVOKED') return 'REVOKED'
     const incarnation = String(reply[2])
@@ -294,7 +241,13 @@ export class GroupCommands {
 
   async leave(identity: Identity, wait: WaitOptions): Promise<void> {
     const { name, token } = identity
-    await this.#evaluate('control', leaveScript, this.#streamAndState(), [this.#options.name, name, token], wait)
+    await this.#evaluate(
+      'control',
+      leaveScript,
+      this.#streamAndState(),
+      [this.#options.name, name, token],
+      wait,
+    )
   }
 
   /** The payloads of entries; undefined for those that have left the stream. */
@@ -330,7 +283,18 @@ export class GroupCommands {
       session,
       binary,
       'xreadgroup',
-      ...['GROUP', group, identity.name, 'COUNT', most, 'BLOCK', blockMs, 'STREAMS', this.keys.stream, '>'],
+      ...[
+        'GROUP',
+        group,
+        identity.name,
+        'COUNT',
+        most,
+        'BLOCK',
+        blockMs,
+        'STREAMS',
+        this.keys.stream,
+        '>',
+      ],
     )) as readonly (readonly [unknown, unknown])[] | null
     const first = reply?.[0]
     return first === undefined ? [] : rawEntries(first[1], binary)
@@ -361,18 +325,7 @@ export class GroupCommands {
   }
 }
 
-/** Whether an answer is a refusal. */
-export function isRefusal(answer: unknown): answer is Refusal {
-  return answer === 'GONE' || answer === 'NOGROUP' || answer === 'RECREATED' || answer === 'REVOKED'
-}
-
 const PENDING_PAGE = 500
-
-function refusal(reply: readonly unknown[]): Refusal {
-  const word = reply[0]
-  if (isRefusal(word)) return word
-  throw new MillraceError('INTERNAL', `A script answered ${String(word)}`)
-}
 
 /** Reads text where that is enough: bytes cost a fifth more. */
 function command(
@@ -389,26 +342,4 @@ function rawEntries(reply: unknown, binary: boolean): readonly RawEntry[] {
   return (reply as readonly (readonly [Buffer, readonly Buffer[]])[]).map(
     ([id, fields]) => [String(id), fields] as const,
   )
-}
-
-function pendingEntries(flat: unknown): PendingEntry[] {
-  const list = flat as readonly unknown[]
-  const entries: PendingEntry[] = []
-  for (let i = 0; i + 2 < list.length; i += 3) {
-    entries.push({ id: String(list[i]), idleMs: Number(list[i + 1]), attempt: Number(list[i + 2]) })
-  }
-  return entries
-}
-
-function otherMembers(flat: readonly unknown[]): OtherMember[] {
-  const others: OtherMember[] = []
-  for (let i = 0; i + 2 < flat.length; i += 3) {
-    const pending = Number(flat[i + 2])
-    others.push({
-      name: String(flat[i]),
-      record: parseMemberRecord(String(flat[i + 1])),
-      pending: pending < 0 ? undefined : pending,
-    })
-  }
-  return others
 }

@@ -39,7 +39,10 @@ export function readCount(figures: CreditFigures): number {
  * a moment. A member with slow handlers so leaves events to the others.
  */
 export function holdTarget(concurrency: number, perMs: number, most: number): number {
-  return Math.max(Math.min(most, Math.max(2 * concurrency, concurrency + Math.ceil(perMs * READY_MS))), 1)
+  return Math.max(
+    Math.min(most, Math.max(2 * concurrency, concurrency + Math.ceil(perMs * READY_MS))),
+    1,
+  )
 }
 
 /** Follows the largest event quickly upwards and slowly down. */
@@ -72,7 +75,8 @@ export class Pace {
     if (!idle && elapsedMs < SHORTEST_SAMPLE_MS) return
     const perMs = (handled - this.#handled) / Math.max(elapsedMs, 0.1)
     // A stretch with idle time in it tells only how fast the member is at least.
-    this.#perMs = idle || this.#perMs === 0 ? Math.max(this.#perMs, perMs) : (this.#perMs + perMs) / 2
+    this.#perMs =
+      idle || this.#perMs === 0 ? Math.max(this.#perMs, perMs) : (this.#perMs + perMs) / 2
     this.#handled = handled
     this.#sinceMs = nowMs
   }

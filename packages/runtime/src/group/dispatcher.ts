@@ -45,7 +45,7 @@ export class Dispatcher<Data> {
   /** Entries that wait for the lost run of the same event. */
   readonly #behindLost = new Map<string, Held>()
   #pumping = false
-  #pumpScheduled: NodeJS.Immediate | undefined
+  #pumpScheduled = false
   #cancelSweep: (() => void) | undefined
 
   constructor(options: DispatcherOptions<Data>) {
@@ -105,11 +105,11 @@ export class Dispatcher<Data> {
     for (const held of this.#running) held.delivery?.abort(reason)
   }
 
-  /** The runs of these entries no longer count; their handlers are told. */
-  disown(reason: Error): void {
-    for (const held of this.#running) {
+  /** These entries, or all that run, are no longer this member's; their handlers are told. */
+  disown(reason: Error, entries: Iterable<Held> = this.#running): void {
+    for (const held of entries) {
       held.lost = true
-      this.#lost.set(held.id, held)
+      if (this.#running.has(held)) this.#lost.set(held.id, held)
       held.delivery?.abort(reason)
     }
   }
@@ -120,8 +120,10 @@ export class Dispatcher<Data> {
   }
 
   #pumpLater(): void {
-    this.#pumpScheduled ??= setImmediate(() => {
-      this.#pumpScheduled = undefined
+    if (this.#pumpScheduled) return
+    this.#pumpScheduled = true
+    setImmediate(() => {
+      this.#pumpScheduled = false
       this.pump()
     })
   }
@@ -235,12 +237,17 @@ export class Dispatcher<Data> {
       if (held.timedOut || held.lost) continue
       held.timedOut = true
       held.delivery?.abort(
-        new MillraceError('HANDLER_FAILED', `The handler of ${held.id} ran longer than ${handlerTimeoutMs} ms`),
+        new MillraceError(
+          'HANDLER_FAILED',
+          `The handler of ${held.id} ran longer than ${handlerTimeoutMs} ms`,
+        ),
       )
     }
   }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
+  return (
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
+  )
 }

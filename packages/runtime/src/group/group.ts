@@ -218,7 +218,9 @@ export class ConsumerGroup<Data> {
       const { workbench, loop } = this.#parts
       const { unfinished } = leftovers
       if (unfinished.length > 0) {
-        const reason = new MillraceError('ABORTED', 'The deadline of closing has passed', { name: this.name })
+        const reason = new MillraceError('ABORTED', 'The deadline of closing has passed', {
+          name: this.name,
+        })
         workbench.abortRunning(reason)
         reportAbandoned(unfinished, reason, { stream: this.#stream.name, name: this.name })
       }
@@ -227,7 +229,9 @@ export class ConsumerGroup<Data> {
       await loop.close()
     }
     this.#state = 'closed'
-    const before = new MillraceError('CLOSED', `Consumer group ${this.name} was closed`, { name: this.name })
+    const before = new MillraceError('CLOSED', `Consumer group ${this.name} was closed`, {
+      name: this.name,
+    })
     this.#ready.reject(this.#stopError ?? before)
     if (this.#stopError === undefined) this.#done.resolve()
     else this.#done.reject(this.#stopError)

@@ -3,7 +3,8 @@ import type { Core } from '../core.ts'
 import { isMillraceError } from '../errors.ts'
 import { beatEveryMs, lookEveryMs } from '../lease/observation.ts'
 import { pause } from '../lifecycle/signals.ts'
-import { type GroupCommands, isRefusal, type PendingEntry, type Refusal } from './commands.ts'
+import { isRefusal, type PendingEntry, type Refusal } from './answers.ts'
+import type { GroupCommands } from './commands.ts'
 import type { Membership } from './membership.ts'
 import { compareHoldings, CountAlarm } from './reconcile.ts'
 import { type Claimable, judgeOthers, nothingSeen, type Observations } from './watch.ts'
@@ -130,7 +131,12 @@ export class Keeper<Data> {
       }
       const { entries, expired, drained } = answer
       if (first && why !== 'released' && why !== 'revoked') {
-        channels.leaseChanged.publish({ ...this.#facts, change: 'taken-over', token: name, reason: why })
+        channels.leaseChanged.publish({
+          ...this.#facts,
+          change: 'taken-over',
+          token: name,
+          reason: why,
+        })
       }
       if (entries.length + expired > 0) {
         channels.claimed.publish({ ...this.#facts, from: name, events: entries.length, expired })

@@ -5,13 +5,15 @@ import type { Core } from '../core.ts'
 import { type ErrorCode, isMillraceError, type MillraceError } from '../errors.ts'
 import { newNonce } from '../lease/token.ts'
 import { pause } from '../lifecycle/signals.ts'
-import type { GroupCommands, Joined, Refusal } from './commands.ts'
+import type { Joined, Refusal } from './answers.ts'
+import type { GroupCommands } from './commands.ts'
 import { Keeper } from './keeper.ts'
+import { leaseLost } from './lease-lost.ts'
 import { Membership } from './membership.ts'
 import type { ResolvedGroupOptions } from './options.ts'
 import { compareHoldings } from './reconcile.ts'
 import { Reader } from './reader.ts'
-import { leaseLost, type Workbench } from './workbench.ts'
+import type { Workbench } from './workbench.ts'
 
 export interface MemberLoopPorts {
   /** It has become a member, for the first time or again. */
@@ -64,7 +66,11 @@ export class MemberLoop<Data> {
     commands: GroupCommands,
     options: ResolvedGroupOptions,
     workbench: Workbench<Data>,
-    stream: { readonly name: string; readonly binary: boolean; verify(signal: AbortSignal): Promise<void> },
+    stream: {
+      readonly name: string
+      readonly binary: boolean
+      verify(signal: AbortSignal): Promise<void>
+    },
     ports: MemberLoopPorts,
   ) {
     this.#core = core
@@ -185,11 +191,18 @@ export class MemberLoop<Data> {
     predecessor?.end(leaseLost('its successor has taken over', this.#facts))
     const succeeds = joined.predecessor === 'OK' && predecessor?.identity.stamp === identity.stamp
     if (predecessor !== undefined && !succeeds) {
-      const reason = leaseLost(`its predecessor was ${joined.predecessor.toLowerCase()}`, this.#facts)
+      const reason = leaseLost(
+        `its predecessor was ${joined.predecessor.toLowerCase()}`,
+        this.#facts,
+      )
       workbench.forget(reason)
       this.#publishLease('lost', predecessor, reason.message)
     }
-    const { unknown, missing } = compareHoldings(pending, [...workbench.holdings.all()], workbench.holdings)
+    const { unknown, missing } = compareHoldings(
+      pending,
+      [...workbench.holdings.all()],
+      workbench.holdings,
+    )
     workbench.adopt(unknown, { redelivered: false, quarantined: false })
     this.#announce(joined, membership)
     workbench.membership = membership
@@ -202,7 +215,14 @@ export class MemberLoop<Data> {
     const refused = (of: Membership, refusal: Refusal): void => {
       this.refused(of, refusal)
     }
-    const keeper = new Keeper(this.#core, this.#commands, membership, this.#workbench, refused, this.#facts)
+    const keeper = new Keeper(
+      this.#core,
+      this.#commands,
+      membership,
+      this.#workbench,
+      refused,
+      this.#facts,
+    )
     this.#keeper = keeper
     this.#keeping = Promise.all([this.#keeping, keeper.run()]).then(() => undefined)
   }

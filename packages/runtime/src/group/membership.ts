@@ -1,6 +1,6 @@
 import type { LeaseView } from '../delivery/context.ts'
 import { abortAtMs } from '../lease/observation.ts'
-import type { Identity } from './commands.ts'
+import type { Identity } from './answers.ts'
 
 /**
  * One stay in the group, under one token and one consumer name, from joining to its end. The same

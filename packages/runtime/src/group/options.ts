@@ -1,10 +1,12 @@
-import {
-  type Backoff,
-  type BackoffOptions,
-  resolveBackoff,
-} from '../delivery/retry-schedule.ts'
+import { type Backoff, type BackoffOptions, resolveBackoff } from '../delivery/retry-schedule.ts'
 import { DEAD_LETTER_CAP } from '../delivery/dead-letter-fields.ts'
-import { abortSignal, oneOf, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
+import {
+  abortSignal,
+  oneOf,
+  optionProblems,
+  throwProblems,
+  wholeNumber,
+} from '../lifecycle/options.ts'
 import { assertName } from '../stream/keys.ts'
 import { FIRST_ID, isStreamId, previousId } from '../stream/stream-id.ts'
 
@@ -131,7 +133,8 @@ export function resolveGroupOptions(
   assertName('The name of a consumer group', options?.name)
   const problems = optionProblems(options, {
     name: () => true,
-    member: (v) => /^[A-Za-z0-9._-]{1,128}$/.test(String(v)) || 'must be 1 to 128 of A–Z a–z 0–9 . _ -',
+    member: (v) =>
+      /^[A-Za-z0-9._-]{1,128}$/.test(String(v)) || 'must be 1 to 128 of A–Z a–z 0–9 . _ -',
     concurrency: wholeNumber(1, 10_000),
     from: (v) => isStart(v) || "must be 'earliest', 'latest', { id } or { timeMs }",
     leaseMs: wholeNumber(500, 600_000, 'milliseconds'),

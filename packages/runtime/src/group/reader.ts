@@ -3,7 +3,8 @@ import type { Session } from '../connection/session.ts'
 import { messageOf, MillraceError } from '../errors.ts'
 import { pause } from '../lifecycle/signals.ts'
 import type { RawEntry } from '../stream/entry.ts'
-import type { GroupCommands, Identity } from './commands.ts'
+import type { Identity } from './answers.ts'
+import type { GroupCommands } from './commands.ts'
 
 /** Where read entries go. */
 export interface ReadSink {
@@ -110,7 +111,11 @@ export class Reader {
 
 function endOf(session: Session): MillraceError {
   const reason: unknown = session.signal.reason
-  return new MillraceError('UNAVAILABLE', `The reading connection has ended: ${messageOf(reason)}`, {
-    cause: reason,
-  })
+  return new MillraceError(
+    'UNAVAILABLE',
+    `The reading connection has ended: ${messageOf(reason)}`,
+    {
+      cause: reason,
+    },
+  )
 }

@@ -1,4 +1,4 @@
-import type { PendingEntry } from './commands.ts'
+import type { PendingEntry } from './answers.ts'
 import type { Held, Holdings } from './held.ts'
 
 export interface Differences {

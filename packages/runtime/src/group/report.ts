@@ -29,7 +29,15 @@ export function reportAbandoned(
   facts: { readonly stream: string; readonly name: string },
 ): void {
   for (const id of ids) {
-    channels.handled.publish({ ...facts, id, attempt: 0, ok: false, waitedMs: 0, durationMs: 0, error })
+    channels.handled.publish({
+      ...facts,
+      id,
+      attempt: 0,
+      ok: false,
+      waitedMs: 0,
+      durationMs: 0,
+      error,
+    })
   }
 }
 

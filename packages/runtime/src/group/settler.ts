@@ -3,7 +3,8 @@ import { type DeadLetterReason, LONGEST_ERROR } from '../delivery/dead-letter-fi
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { pause } from '../lifecycle/signals.ts'
-import { type GroupCommands, isRefusal, type Refusal } from './commands.ts'
+import { isRefusal, type Refusal } from './answers.ts'
+import type { GroupCommands } from './commands.ts'
 import type { Held } from './held.ts'
 import type { Membership } from './membership.ts'
 
@@ -119,7 +120,8 @@ export class Settler {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#busy || this.#queued === 0 || this.#membership === undefined) return
+    if (this.#scheduled || this.#busy || this.#queued === 0 || this.#membership === undefined)
+      return
     this.#scheduled = true
     // Everything that finishes in this turn of the event loop goes into one script.
     setImmediate(() => {

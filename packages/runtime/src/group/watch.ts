@@ -1,6 +1,6 @@
 import { type HostIdentity, isProvablyGone } from '../lease/host.ts'
 import { type Observation, observe } from '../lease/observation.ts'
-import type { OtherMember } from './commands.ts'
+import type { OtherMember } from './answers.ts'
 
 /** What a member has seen of the others; a look that failed starts again with {@link nothingSeen}. */
 export type Observations = ReadonlyMap<string, Observation>
@@ -56,7 +56,11 @@ export function judgeOthers(
     if (verdict.action === 'take-over') {
       const why = record === undefined ? 'unknown' : 'lease-expired'
       claimable.push({ name, record: record?.text ?? '', why })
-    } else if (record !== undefined && (silent || before === undefined) && isProvablyGone(record.detail, here)) {
+    } else if (
+      record !== undefined &&
+      (silent || before === undefined) &&
+      isProvablyGone(record.detail, here)
+    ) {
       // Reading the process table is not free, so only of those that were just met or have missed a beat.
       claimable.push({ name, record: record.text, why: 'host-gone' })
     } else {

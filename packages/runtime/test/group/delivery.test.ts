@@ -20,8 +20,10 @@ describe('a consumer group', () => {
     }
     ids.push(...(await bed.append(stream, 2_000, 2_001)))
     await waitFor(() => seen.flat().length >= ids.length, { describe: 'all events' })
-    await waitFor(async () => (await bed.pending(stream, 'workers')) === 0, { describe: 'all acks' })
-    expect(seen.flat().sort()).toEqual(ids.sort())
+    await waitFor(async () => (await bed.pending(stream, 'workers')) === 0, {
+      describe: 'all acks',
+    })
+    expect(seen.flat().toSorted()).toEqual(ids.toSorted())
     for (const mine of seen) expect(mine.length).toBeGreaterThan(0)
   })
 
@@ -35,7 +37,9 @@ describe('a consumer group', () => {
         mine.push(id)
       })
     }
-    await waitFor(() => seen.every((mine) => mine.length === ids.length), { describe: 'both groups' })
+    await waitFor(() => seen.every((mine) => mine.length === ids.length), {
+      describe: 'both groups',
+    })
     expect(seen).toEqual([ids, ids])
   })
 })

@@ -39,13 +39,19 @@ function bench(handler: GroupHandler<number>, concurrency = 2) {
 describe('the dispatcher', () => {
   it('never runs more handlers at once than allowed, and starts the next as one settles', async () => {
     const gates: (() => void)[] = []
-    const { dispatcher, finished } = bench(() => new Promise<void>((resolve) => gates.push(resolve)))
+    const { dispatcher, finished } = bench(
+      () => new Promise<void>((resolve) => gates.push(resolve)),
+    )
     for (let n = 1; n <= 5; n++) dispatcher.enqueue(ready(`${n}-0`))
     dispatcher.pump()
     expect([gates.length, dispatcher.running, dispatcher.waiting]).toEqual([2, 2, 3])
     gates[1]?.()
     await Promise.resolve()
-    expect([gates.length, dispatcher.running, finished.map(([held]) => held.id)]).toEqual([3, 2, ['2-0']])
+    expect([gates.length, dispatcher.running, finished.map(([held]) => held.id)]).toEqual([
+      3,
+      2,
+      ['2-0'],
+    ])
     dispatcher.close()
   })
 
@@ -113,7 +119,7 @@ describe('the dispatcher', () => {
 
   it('takes whatever a handler returns that has a then', async () => {
     const { dispatcher, finished } = bench(() => ({
-      // biome-ignore lint/suspicious/noThenProperty: that is the point
+      // oxlint-disable-next-line unicorn/no-thenable -- Handlers may return one.
       then: (resolve: () => void) => {
         queueMicrotask(resolve)
       },

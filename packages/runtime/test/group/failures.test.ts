@@ -48,10 +48,13 @@ describe('a handler that fails', () => {
     })
     await waitFor(() => attempts.length === 1, { describe: 'the first attempt' })
     await bed.append(stream, 20, 1)
-    await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 1, { describe: 'the dead letter' })
+    await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 1, {
+      describe: 'the dead letter',
+    })
     expect(attempts).toEqual([1, 2, 3, 4])
     const waits = startedMs.slice(1).map((ms, i) => ms - (startedMs[i] ?? 0))
-    for (const [i, least] of [40, 80, 80].entries()) expect(waits[i]).toBeGreaterThanOrEqual(least - 2)
+    for (const [i, least] of [40, 80, 80].entries())
+      expect(waits[i]).toBeGreaterThanOrEqual(least - 2)
     expect(good).toHaveLength(20)
     expect(await letters(bed.key(stream), 'g')).toEqual([
       {
@@ -62,7 +65,9 @@ describe('a handler that fails', () => {
         'dead:error': 'no luck with 0',
       },
     ])
-    await waitFor(async () => (await bed.pending(stream, 'g')) === 0, { describe: 'all to be settled' })
+    await waitFor(async () => (await bed.pending(stream, 'g')) === 0, {
+      describe: 'all to be settled',
+    })
   })
 
   it('keeps number and due time of its attempts when its member is replaced', async () => {
@@ -96,7 +101,9 @@ describe('a handler that fails', () => {
       if (data.n === 1) throw new UnrecoverableError('no such flight')
       return Promise.reject(Object.assign(new Error('nor that'), { unrecoverable: true }))
     })
-    await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 2, { describe: 'dead letters' })
+    await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 2, {
+      describe: 'dead letters',
+    })
     expect(calls).toBe(2)
     expect(await letters(bed.key(stream), 'g')).toMatchObject([
       { 'dead:reason': 'unrecoverable', 'dead:attempts': '1', 'dead:error': 'no such flight' },
@@ -184,7 +191,9 @@ describe('a handler that fails', () => {
 
 describe('a payload that does not fit', () => {
   const schema = z.object({ n: z.number().transform((n) => n * 10) })
-  const slowSchema = z.object({ n: z.number() }).refine(async ({ n }) => (await Promise.resolve(n)) < 100)
+  const slowSchema = z
+    .object({ n: z.number() })
+    .refine(async ({ n }) => (await Promise.resolve(n)) < 100)
   let streams = 0
 
   async function append(stream: { name: string }, ...data: string[]): Promise<void> {
@@ -200,7 +209,9 @@ describe('a payload that does not fit', () => {
     group.start(({ data }) => {
       seen.push(data.n)
     })
-    await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 2, { describe: 'dead letters' })
+    await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 2, {
+      describe: 'dead letters',
+    })
     expect(seen).toEqual([10])
     expect(await letters(bed.key(stream), 'g')).toMatchObject([
       { data: '{"n":', 'h:trace': 'abc', 'dead:reason': 'invalid' },
@@ -217,7 +228,9 @@ describe('a payload that does not fit', () => {
       seen.push(data.n)
     })
     await waitFor(() => seen.length === 2, { describe: 'the valid events' })
-    await waitFor(async () => (await bed.pending(stream, 'g')) === 0, { describe: 'the others to be settled' })
+    await waitFor(async () => (await bed.pending(stream, 'g')) === 0, {
+      describe: 'the others to be settled',
+    })
     expect(await letters(bed.key(stream), 'g')).toEqual([])
   })
 

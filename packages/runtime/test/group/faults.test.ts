@@ -23,7 +23,9 @@ async function member(
 }
 
 async function settled(stream: EventStream<Order, Order>): Promise<void> {
-  await waitFor(async () => (await bed.pending(stream, 'g')) === 0, { describe: 'all to be settled' })
+  await waitFor(async () => (await bed.pending(stream, 'g')) === 0, {
+    describe: 'all to be settled',
+  })
 }
 
 describe('a group', () => {
@@ -54,8 +56,14 @@ describe('a group', () => {
     const seen = await member(stream)
     await waitFor(() => seen.length === 5, { describe: 'the first life' })
     const state = `${bed.key(stream)}:state:g`
-    await waitFor(async () => (await bed.client.hget(state, 'position')) === ids.at(-1), { describe: 'a beat' })
-    await bed.client.multi().del(bed.key(stream)).xadd(bed.key(stream), '5-1', 'data', '{"n":100}').exec()
+    await waitFor(async () => (await bed.client.hget(state, 'position')) === ids.at(-1), {
+      describe: 'a beat',
+    })
+    await bed.client
+      .multi()
+      .del(bed.key(stream))
+      .xadd(bed.key(stream), '5-1', 'data', '{"n":100}')
+      .exec()
     await waitFor(() => seen.length === 6, { describe: 'the second life' })
     expect(seen[5]).toBe('5-1')
     await bed.client.del(bed.key(stream))
@@ -83,8 +91,11 @@ describe('a group', () => {
     const seen = await member(stream)
     await waitFor(() => seen.length === 50, { describe: 'the events before' })
     await settled(stream)
-    const position = (): Promise<string | null> => bed.client.hget(`${bed.key(stream)}:state:g`, 'position')
-    await waitFor(async () => (await position()) === ids.at(-1), { describe: 'a beat to record the checkpoint' })
+    const position = (): Promise<string | null> =>
+      bed.client.hget(`${bed.key(stream)}:state:g`, 'position')
+    await waitFor(async () => (await position()) === ids.at(-1), {
+      describe: 'a beat to record the checkpoint',
+    })
     const changes: PositionChanged[] = []
     const off = channels.positionChanged.subscribe((change) => changes.push(change))
     await bed.client.xgroup('DESTROY', bed.key(stream), 'g')
@@ -116,10 +127,14 @@ describe('a group', () => {
       seen.push(id)
     })
     // One waits for its retry, one runs, one waits for its turn.
-    await waitFor(async () => failed.length === 1 && (await bed.pending(stream, 'g')) === 3, { describe: 'all three' })
+    await waitFor(async () => failed.length === 1 && (await bed.pending(stream, 'g')) === 3, {
+      describe: 'all three',
+    })
     const [name = ''] = await bed.consumers(stream, 'g')
     await bed.client.xgroup('DELCONSUMER', bed.key(stream), 'g', name)
-    await waitFor(async () => (await bed.pending(stream, 'g')) === 3, { describe: 'reconciliation' })
+    await waitFor(async () => (await bed.pending(stream, 'g')) === 3, {
+      describe: 'reconciliation',
+    })
     gate.resolve()
     await waitFor(() => seen.length === 3, { describe: 'all three' })
     expect(seen).toEqual([ids[1], ids[2], ids[0]])
@@ -284,7 +299,9 @@ describe('what a member holds', () => {
       throw new Error('all fail')
     })
     await waitFor(() => failures >= 20, { describe: 'failures' })
-    await waitFor(async () => (await bed.pending(stream, 'g')) === failures, { describe: 'it to stop' })
+    await waitFor(async () => (await bed.pending(stream, 'g')) === failures, {
+      describe: 'it to stop',
+    })
     expect(failures).toBeLessThanOrEqual(20 + 10)
     await group.close()
     expect(failures).toBeLessThanOrEqual(20 + 10)

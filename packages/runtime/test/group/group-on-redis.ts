@@ -45,8 +45,20 @@ export class GroupTestbed implements AsyncDisposable {
   }
 
   /** What one process has; a short BLOCK, so that nothing waits long for a quiet stream. */
-  core(options: { url?: string; sameHostTakeover?: boolean; blockMs?: number; deadlineMs?: number } = {}): Core {
-    const { url = this.server.url, sameHostTakeover = true, blockMs = 500, deadlineMs = 10_000 } = options
+  core(
+    options: {
+      url?: string
+      sameHostTakeover?: boolean
+      blockMs?: number
+      deadlineMs?: number
+    } = {},
+  ): Core {
+    const {
+      url = this.server.url,
+      sameHostTakeover = true,
+      blockMs = 500,
+      deadlineMs = 10_000,
+    } = options
     const core = createCore(resolveConnectOptions(url, { sameHostTakeover, blockMs, deadlineMs }))
     this.#closers.unshift(() => {
       core.connections.close()
@@ -59,7 +71,11 @@ export class GroupTestbed implements AsyncDisposable {
     return defineStream<Order>(`orders-${++this.#streams}`)
   }
 
-  group<Data>(core: Core, stream: EventStream<never, Data>, options: GroupOptions): ConsumerGroup<Data> {
+  group<Data>(
+    core: Core,
+    stream: EventStream<never, Data>,
+    options: GroupOptions,
+  ): ConsumerGroup<Data> {
     const group = new ConsumerGroup(core, stream, options)
     this.#closers.unshift(() => group.close({ deadlineMs: 1_000 }))
     return group
@@ -69,7 +85,11 @@ export class GroupTestbed implements AsyncDisposable {
     const argument: MemberProcessOptions = { url: this.server.url, ...options }
     const child = spawn(
       process.execPath,
-      ['--conditions=millrace-source', fileURLToPath(new URL('member-process.ts', import.meta.url)), JSON.stringify(argument)],
+      [
+        '--conditions=millrace-source',
+        fileURLToPath(new URL('member-process.ts', import.meta.url)),
+        JSON.stringify(argument),
+      ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     )
     const lines: string[] = []
@@ -82,7 +102,8 @@ export class GroupTestbed implements AsyncDisposable {
     return {
       child,
       lines,
-      ids: (word) => lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.split(' ')[1] ?? ''] : [])),
+      ids: (word) =>
+        lines.flatMap((line) => (line.startsWith(`${word} `) ? [line.split(' ')[1] ?? ''] : [])),
       kill: (signal) => child.kill(signal),
       exited,
     }
@@ -94,7 +115,12 @@ export class GroupTestbed implements AsyncDisposable {
     for (let done = 0; done < count; done += 500) {
       const pipeline = this.client.pipeline()
       for (let i = done; i < Math.min(done + 500, count); i++) {
-        pipeline.xadd(`mr:{${stream.name}}${stream.name}`, '*', 'data', JSON.stringify({ n: first + i }))
+        pipeline.xadd(
+          `mr:{${stream.name}}${stream.name}`,
+          '*',
+          'data',
+          JSON.stringify({ n: first + i }),
+        )
       }
       for (const [error, id] of (await pipeline.exec()) ?? []) {
         if (error !== null) throw error
@@ -119,7 +145,10 @@ export class GroupTestbed implements AsyncDisposable {
   }
 
   /** The records of members in the state, by name. */
-  async records(stream: EventStream<never, unknown>, group: string): Promise<Record<string, string>> {
+  async records(
+    stream: EventStream<never, unknown>,
+    group: string,
+  ): Promise<Record<string, string>> {
     const state = await this.client.hgetall(`${this.key(stream)}:state:${group}`)
     return Object.fromEntries(
       Object.entries(state).flatMap(([field, value]) =>

@@ -18,9 +18,18 @@ const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
 describe('the options of a consumer group', () => {
   it('are refused with one error that lists all problems', () => {
     const core = bed.core()
-    const options = { name: 'g', concurrency: 0, leaseMs: 10, from: { id: 'x' }, backoff: { factor: 0 } }
+    const options = {
+      name: 'g',
+      concurrency: 0,
+      leaseMs: 10,
+      from: { id: 'x' },
+      backoff: { factor: 0 },
+    }
     expect(() => new ConsumerGroup(core, bed.stream(), options)).toThrow(
-      expect.objectContaining({ code: 'OPTIONS_INVALID', issues: expect.toSatisfy((i: string[]) => i.length === 4) }),
+      expect.objectContaining({
+        code: 'OPTIONS_INVALID',
+        issues: expect.toSatisfy((i: string[]) => i.length === 4),
+      }),
     )
   })
 })
@@ -42,7 +51,9 @@ describe('a member', () => {
     group.start(() => undefined)
     expect(() => group.start(() => undefined)).toThrow(/running/)
     await group.close()
-    expect(() => group.start(() => undefined)).toThrow(expect.objectContaining({ code: 'STATE_INVALID' }))
+    expect(() => group.start(() => undefined)).toThrow(
+      expect.objectContaining({ code: 'STATE_INVALID' }),
+    )
     expect(() => group.pause()).toThrow(/closed/)
     expect(() => group.drain()).toThrow(/closed/)
   })
@@ -135,7 +146,8 @@ describe('a member', () => {
     const [first] = await bed.append(stream, 1)
     await waitFor(() => seen.length === 1, { describe: 'the first event' })
     group.pause()
-    const blocked = async (): Promise<boolean> => /flags=b .*cmd=xreadgroup/.test(String(await bed.client.client('LIST')))
+    const blocked = async (): Promise<boolean> =>
+      /flags=b .*cmd=xreadgroup/.test(String(await bed.client.client('LIST')))
     await waitFor(async () => !(await blocked()), { describe: 'the read to be ended' })
     await bed.append(stream, 3)
     expect(await bed.pending(stream, 'g')).toBe(0)
@@ -149,7 +161,12 @@ describe('a member', () => {
     const ids = await bed.append(stream, 40)
     const gate = Promise.withResolvers<void>()
     const first: string[] = []
-    const one = bed.group(bed.core(), stream, { name: 'g', concurrency: 2, prefetch: 40, leaseMs: 60_000 })
+    const one = bed.group(bed.core(), stream, {
+      name: 'g',
+      concurrency: 2,
+      prefetch: 40,
+      leaseMs: 60_000,
+    })
     one.start(async ({ id }) => {
       first.push(id)
       await gate.promise
@@ -168,7 +185,9 @@ describe('a member', () => {
     await waitFor(async () => (await bed.pending(stream, 'g')) === 0, { describe: 'all acks' })
     expect([...first, ...second].toSorted(compareIds)).toEqual(ids)
     // The name under which events were given back goes as well.
-    await waitFor(async () => (await bed.consumers(stream, 'g')).length === 1, { describe: 'clean-up' })
+    await waitFor(async () => (await bed.consumers(stream, 'g')).length === 1, {
+      describe: 'clean-up',
+    })
     expect(Object.keys(await bed.records(stream, 'g'))).toHaveLength(1)
   })
 
@@ -214,7 +233,9 @@ describe('a member', () => {
     await expect(group.drain({ deadlineMs: 30 })).resolves.toEqual({ unfinished: [ids[0]] })
     expect(group.state).toBe('drained')
     gate.resolve()
-    await waitFor(async () => (await bed.pending(stream, 'g')) < 10, { describe: 'its ack, under its lease' })
+    await waitFor(async () => (await bed.pending(stream, 'g')) < 10, {
+      describe: 'its ack, under its lease',
+    })
     await group.close()
     expect(seen).toEqual([ids[0]])
   })
@@ -259,9 +280,16 @@ describe('the start position', () => {
       await group.ready
     }
     const fresh = await bed.append(stream, 2, 4)
-    await waitFor(() => seen['earliest']?.length === 5 && seen['latest']?.length === 2, { describe: 'events' })
+    await waitFor(() => seen['earliest']?.length === 5 && seen['latest']?.length === 2, {
+      describe: 'events',
+    })
     await waitFor(() => seen['id']?.length === 4, { describe: 'events after the id' })
-    expect(seen).toEqual({ latest: fresh, earliest: [...old, ...fresh], id: [...old.slice(1), ...fresh], time: [] })
+    expect(seen).toEqual({
+      latest: fresh,
+      earliest: [...old, ...fresh],
+      id: [...old.slice(1), ...fresh],
+      time: [],
+    })
     // A second member does not begin anew, whatever it asks for.
     const again = bed.group(core, stream, { name: 'latest', from: 'earliest' })
     again.start(({ id }) => {

@@ -22,7 +22,10 @@ if (argument !== undefined) {
   const options = JSON.parse(argument) as MemberProcessOptions
   const { behaviour } = options
   const core = createCore(
-    resolveConnectOptions(options.url, { sameHostTakeover: options.sameHostTakeover, blockMs: 500 }),
+    resolveConnectOptions(options.url, {
+      sameHostTakeover: options.sameHostTakeover,
+      blockMs: 500,
+    }),
   )
   const group = new ConsumerGroup(core, defineStream<{ n: number }>(options.stream), options.group)
   group.start(async ({ id, data }, { attempt, signal }) => {

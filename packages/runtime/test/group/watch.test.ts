@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { OtherMember } from '../../src/group/commands.ts'
+import type { OtherMember } from '../../src/group/answers.ts'
 import { parseMemberRecord } from '../../src/group/member-record.ts'
 import { judgeOthers, nothingSeen, type Observations } from '../../src/group/watch.ts'
 import { formatHost, type HostIdentity, identifyHost } from '../../src/lease/host.ts'
@@ -8,8 +8,17 @@ import { beatEveryMs, lookEveryMs } from '../../src/lease/observation.ts'
 
 const LEASE_MS = 4_000
 
-function other(beat: number, standing = 'live', pending: number | undefined = 3, detail = ''): OtherMember {
-  return { name: 'a:1', record: parseMemberRecord(`1-1|${beat}|${LEASE_MS}|${standing}|${detail}`), pending }
+function other(
+  beat: number,
+  standing = 'live',
+  pending: number | undefined = 3,
+  detail = '',
+): OtherMember {
+  return {
+    name: 'a:1',
+    record: parseMemberRecord(`1-1|${beat}|${LEASE_MS}|${standing}|${detail}`),
+    pending,
+  }
 }
 
 /** When, after the last beat, an observer that looks as a keeper does takes over. */
@@ -18,7 +27,13 @@ function takeOverMs(phaseMs: number, lateMs: number): number {
   // The last beat comes at 0; looks begin before it.
   for (let nowMs = phaseMs - 3_000; ; ) {
     const beat = nowMs < 0 ? 1 + Math.floor((nowMs + 4_000) / beatEveryMs(LEASE_MS)) : 9
-    const { observations, claimable, nextInMs } = judgeOthers(seen, [other(beat)], nowMs, LEASE_MS, undefined)
+    const { observations, claimable, nextInMs } = judgeOthers(
+      seen,
+      [other(beat)],
+      nowMs,
+      LEASE_MS,
+      undefined,
+    )
     if (claimable.length > 0) return nowMs
     seen = observations
     nowMs += Math.min(lookEveryMs(LEASE_MS), beatEveryMs(LEASE_MS), nextInMs + 1) + lateMs
@@ -55,7 +70,9 @@ describe('watching the others', () => {
   it('starts again after a look that failed', () => {
     const first = judgeOthers(nothingSeen, [other(1)], 0, LEASE_MS, undefined)
     const later = judgeOthers(first.observations, [other(1)], 2_000, LEASE_MS, undefined)
-    expect(judgeOthers(later.observations, [other(1)], 4_000, LEASE_MS, undefined).claimable).toHaveLength(1)
+    expect(
+      judgeOthers(later.observations, [other(1)], 4_000, LEASE_MS, undefined).claimable,
+    ).toHaveLength(1)
     expect(judgeOthers(nothingSeen, [other(1)], 4_000, LEASE_MS, undefined).claimable).toEqual([])
   })
 
@@ -65,7 +82,15 @@ describe('watching the others', () => {
     expect(claimableNow(other(1, 'released'))).toEqual(['released'])
     expect(claimableNow(other(1, 'released', 0))).toEqual(['released'])
     expect(claimableNow(other(1, 'revoked'))).toEqual(['revoked'])
-    expect(judgeOthers(nothingSeen, [{ ...other(1, 'revoked'), pending: undefined }], 0, LEASE_MS, undefined).claimable).toEqual([])
+    expect(
+      judgeOthers(
+        nothingSeen,
+        [{ ...other(1, 'revoked'), pending: undefined }],
+        0,
+        LEASE_MS,
+        undefined,
+      ).claimable,
+    ).toEqual([])
   })
 
   it('gives a name without a record one lease, and leaves it alone while it has nothing', () => {
@@ -87,7 +112,13 @@ describe('watching the others', () => {
     if (here === undefined) throw new Error('this system has no /proc')
     const gone: HostIdentity = { ...here, startTime: '1' }
     const why = (host: HostIdentity): string[] =>
-      judgeOthers(nothingSeen, [other(1, 'live', 3, formatHost(host))], 0, LEASE_MS, here).claimable.map((c) => c.why)
+      judgeOthers(
+        nothingSeen,
+        [other(1, 'live', 3, formatHost(host))],
+        0,
+        LEASE_MS,
+        here,
+      ).claimable.map((c) => c.why)
     expect(why(gone)).toEqual(['host-gone'])
     expect(why(here)).toEqual([])
     expect(why({ ...gone, bootId: 'another' })).toEqual([])
