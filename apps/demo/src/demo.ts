@@ -89,6 +89,10 @@ export async function runDemo(
     if (report === undefined || report.ok || report.published === 0)
       rmSync(folder, { recursive: true, force: true })
     else screen.say(`the journals of all processes are in ${folder}`)
-    if (redis.source === 'given') await removeKeys(redis.url, prefix)
+    if (redis.source === 'given') {
+      await removeKeys(redis.url, prefix).catch((error: unknown) => {
+        screen.say(`the keys ${prefix}* could not be removed: ${String(error)}`)
+      })
+    }
   }
 }
