@@ -35,7 +35,7 @@ async function declarations(folder: string): Promise<void> {
     child.once('error', reject)
     child.once('close', resolve)
   })
-  expect(code).toBe(0)
+  if (code !== 0) throw new Error(`the compiler ended with ${String(code)}`)
 }
 
 interface Export {
@@ -93,7 +93,7 @@ class Modules {
 
   async declarationOf(module: string, name: string): Promise<string> {
     const found = (await this.#statements(module)).filter((text) => nameOf(text) === name)
-    expect(found, `${name} in ${module}`).not.toEqual([])
+    if (found.length === 0) throw new Error(`${module} does not declare ${name}`)
     return found.join('\n')
   }
 

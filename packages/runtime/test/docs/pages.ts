@@ -15,7 +15,7 @@ export interface Page {
 export interface Block {
   readonly language: string
   /** Whether the fence says `run`. */
-  readonly run: boolean
+  readonly isRun: boolean
   readonly text: string
   /** The line of the opening fence, from 1. */
   readonly line: number
@@ -44,7 +44,7 @@ export function blocksOf({ text }: Page): Block[] {
     else if (open === undefined) open = { info: fence[1] ?? '', line: index + 1, lines: [] }
     else {
       const [language = '', mark] = open.info.trim().split(' ')
-      blocks.push({ language, run: mark === 'run', text: open.lines.join('\n'), line: open.line })
+      blocks.push({ language, isRun: mark === 'run', text: open.lines.join('\n'), line: open.line })
       open = undefined
     }
   }

@@ -31,7 +31,8 @@ export function formatReply(reply: unknown, indent = ''): string {
   if (reply === null || reply === undefined) return '(nil)'
   if (typeof reply === 'number') return `(integer) ${reply}`
   if (reply === 'OK') return 'OK'
-  if (!Array.isArray(reply)) return JSON.stringify(String(reply))
+  if (typeof reply === 'string') return JSON.stringify(reply)
+  if (!Array.isArray(reply)) throw new TypeError(`a reply of type ${typeof reply}`)
   if (reply.length === 0) return '(empty array)'
   const width = String(reply.length).length
   return reply

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RedisServer, startRedis } from '@millrace/testkit'
-import { type Block, blocksOf, type Page, pages, root } from './pages.ts'
+import { blocksOf, type Page, pages, root } from './pages.ts'
 import { exchangesOf, formatReply, wordsOf } from './redis-console.ts'
 import { SampleIds } from './sample-ids.ts'
 
@@ -20,7 +20,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const withPrograms = pages().filter((page) => blocksOf(page).some(({ run }) => run))
+const withPrograms = pages().filter((page) => stepsOf(page).length > 0)
 
 describe.each(withPrograms)('$path', (page) => {
   let server: RedisServer
@@ -36,22 +36,13 @@ describe.each(withPrograms)('$path', (page) => {
     await server[Symbol.asyncDispose]()
   })
 
-  for (const { block, printed } of runnable(page)) {
-    test(`line ${block.line}: what it shows is what happens`, async () => {
-      if (block.language === 'ts') {
-        const outcome = await runProgram(block, server.url, page)
-        expect(outcome, outcome.errors).toMatchObject({ code: 0, errors: '' })
-        if (printed === undefined) return
-        expect(outcome.output).toBe(ids.learn(printed, outcome.output))
-        return
-      }
-      for (const { command, reply } of exchangesOf(block.text)) {
-        const [name = '', ...args] = wordsOf(ids.translate(command))
-        const actual = formatReply(await client.call(name.toLowerCase(), ...args))
-        expect(actual, command).toBe(ids.learn(reply, actual))
-      }
-    })
-  }
+  test.each(stepsOf(page))('line $line: what it shows is what happens', async (step) => {
+    const { shown, actual } =
+      step.kind === 'program'
+        ? await runProgram(step, page, server.url, ids)
+        : await replay(step, client, ids)
+    expect(actual).toBe(shown)
+  })
 })
 
 test('there are programs on the first page and console sessions on the wire format', () => {
@@ -60,17 +51,10 @@ test('there are programs on the first page and console sessions on the wire form
   )
 })
 
-test('every block that is marked to run is of a kind that can be', () => {
-  const kinds = withPrograms
-    .flatMap(blocksOf)
-    .flatMap(({ run, language }) => (run ? [language] : []))
-  expect([...new Set(kinds)].toSorted()).toEqual(['console', 'ts'])
-})
-
 test('every program passes the type checker', async () => {
   for (const page of withPrograms) {
-    for (const block of blocksOf(page)) {
-      if (block.run && block.language === 'ts') writeProgram(block, 'redis://localhost:6379', page)
+    for (const step of stepsOf(page)) {
+      if (step.kind === 'program') writeProgram(step, page, 'redis://localhost:6379')
     }
   }
   const settings = {
@@ -94,35 +78,73 @@ test('every program passes the type checker', async () => {
   expect(code).toBe(0)
 })
 
-interface Runnable {
-  readonly block: Block
+/** A block that is marked to be run. */
+interface Step {
+  readonly kind: 'program' | 'session'
+  readonly line: number
+  readonly text: string
+  /** What the page says that it prints, if it does. */
   readonly printed: string | undefined
 }
 
-function runnable(page: Page): Runnable[] {
+function stepsOf(page: Page): Step[] {
   const blocks = blocksOf(page)
-  return blocks.flatMap((block, i) => {
-    if (!block.run) return []
+  return blocks.flatMap((block, i): Step[] => {
+    if (!block.isRun) return []
+    const { line, text, language } = block
+    if (language === 'console') return [{ kind: 'session', line, text, printed: undefined }]
+    if (language !== 'ts') throw new Error(`${page.path}:${line}: ${language} cannot be run`)
     const next = blocks[i + 1]
-    return [{ block, printed: next?.language === 'text' ? next.text : undefined }]
+    return [
+      { kind: 'program', line, text, printed: next?.language === 'text' ? next.text : undefined },
+    ]
   })
+}
+
+/** What a page shows, with this run's ids, and what happened. */
+interface Comparison {
+  readonly shown: string
+  readonly actual: string
+}
+
+async function replay(step: Step, client: Redis, ids: SampleIds): Promise<Comparison> {
+  const shown: string[] = []
+  const actual: string[] = []
+  for (const { command, reply } of exchangesOf(step.text)) {
+    const [name = '', ...args] = wordsOf(ids.translate(command))
+    const answer = formatReply(await client.call(name.toLowerCase(), ...args))
+    shown.push(command, ids.learn(reply, answer))
+    actual.push(command, answer)
+  }
+  return { shown: shown.join('\n'), actual: actual.join('\n') }
+}
+
+async function runProgram(
+  step: Step,
+  page: Page,
+  url: string,
+  ids: SampleIds,
+): Promise<Comparison> {
+  const file = writeProgram(step, page, url)
+  const { code, output, errors } = await run(process.execPath, [
+    '--conditions=millrace-source',
+    file,
+  ])
+  if (code !== 0 || errors !== '') throw new Error(`exit code ${code}: ${errors}`)
+  return { shown: ids.learn(step.printed ?? output, output), actual: output }
+}
+
+function writeProgram({ text, line }: Step, page: Page, url: string): string {
+  const file = `${folder}/${page.path.replaceAll(/\W+/g, '-')}-${line}.ts`
+  // A program without imports must still be a module of its own.
+  writeFileSync(file, `${text.replaceAll('redis://localhost:6379', url)}\nexport {}\n`)
+  return file
 }
 
 interface Outcome {
   readonly code: number | null
   readonly output: string
   readonly errors: string
-}
-
-function writeProgram({ text, line }: Block, url: string, page: Page): string {
-  const file = `${folder}/${page.path.replaceAll(/\W+/g, '-')}-${line}.ts`
-  // A page whose program has no imports must still be a module of its own.
-  writeFileSync(file, `${text.replaceAll('redis://localhost:6379', url)}\nexport {}\n`)
-  return file
-}
-
-function runProgram(block: Block, url: string, page: Page): Promise<Outcome> {
-  return run(process.execPath, ['--conditions=millrace-source', writeProgram(block, url, page)])
 }
 
 /** Runs to the end, with what was printed. */
