@@ -82,6 +82,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       server,
       signal: ended.signal,
       end(reason) {
+        if (ended.signal.aborted) return
         lastError ??= new Error(reason)
         // Over a dead socket the client would take seconds to say so.
         ended.abort(lastError)
