@@ -25,8 +25,8 @@ export interface HandOutOwner<Data> {
   completed(entry: Entry<Data>): void
   /** The number of attempts of an event is to be stored. */
   attemptFailed(id: string, attempts: number): void
-  /** Moves the event to the dead letters; afterwards it counts as completed. */
-  moveToDeadLetters(entry: Entry<Data>, reason: DeadLetterReason, error: string): Promise<void>
+  /** Moves the event to the dead letters; answers whether it counts as completed now. */
+  moveToDeadLetters(entry: Entry<Data>, reason: DeadLetterReason, error: string): Promise<boolean>
   /** The owner's policy says stop. */
   stop(error: MillraceError): void
 }
@@ -276,8 +276,8 @@ export class HandOut<Data> {
   }
 
   #toDeadLetters(lane: string, entry: Entry<Data>, reason: DeadLetterReason, error: string): void {
-    void this.#owner.moveToDeadLetters(entry, reason, error).then(() => {
-      if (!this.#closed) this.#complete(lane, entry)
+    void this.#owner.moveToDeadLetters(entry, reason, error).then((moved) => {
+      if (moved && !this.#closed) this.#complete(lane, entry)
     })
   }
 

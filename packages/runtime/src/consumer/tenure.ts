@@ -19,6 +19,8 @@ import { formatRanges, inRanges } from './ranges.ts'
 import { recordStart } from './start-script.ts'
 import type { TenureEnd, TenureScope } from './tenure-scope.ts'
 
+/** How long storing what is done and giving the lease back may take when the owner's policy says stop. */
+const STOP_DEADLINE_MS = 2_000
 /** How many events may be done above the watermark before reading pauses. */
 const MAX_AHEAD = 10_000
 
@@ -46,6 +48,9 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #over = false
   #draining = false
   #releasing = false
+  /** Why the consumer stops, once it does. */
+  #stopped: MillraceError | undefined
+  #cancelStop: (() => void) | undefined
   /** After an interruption nothing is handed out until the server confirmed what we have. */
   #verifying = false
   #interruptions = 0
@@ -195,6 +200,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       // The server has what we had, so our results count; what lies above the watermark is read again.
       this.#verifying = false
       if (this.#draining) return
+      this.#scope.feed.adopt(this.#grant.incarnation)
       this.#subscription.resume(this.#backlog.watermark)
       this.#handOut.drive()
     })
@@ -232,7 +238,11 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#scope.pulse.soon(this)
   }
 
-  async moveToDeadLetters(entry: Entry<Data>, reason: DeadLetterReason, error: string): Promise<void> {
+  async moveToDeadLetters(
+    entry: Entry<Data>,
+    reason: DeadLetterReason,
+    error: string,
+  ): Promise<boolean> {
     const { core, keys, options, streamName } = this.#scope
     const request = {
       name: this.name,
@@ -252,14 +262,27 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
         const text = `Consumer ${this.name} stopped: ${options.maxDeadLetters} dead letters lie there already`
         this.stop(new MillraceError('DEAD_LETTER_FULL', text, { name: this.name, stream: streamName }))
       }
+      return outcome === 'ok' || outcome === 'gone'
     } catch (failure) {
       // The event stays where it is, and is tried again with the next tenure.
       this.#finish({ why: 'resync', detail: messageOf(failure) })
+      return false
     }
   }
 
+  /** Stores what is done and gives the lease back first, so that a restart resumes at this very event. */
   stop(error: MillraceError): void {
-    this.#finish({ why: 'stopped', error })
+    if (this.#over || this.#stopped !== undefined) return
+    this.#stopped = error
+    this.#subscription.suspend()
+    this.#handOut.dropQueued()
+    this.#handOut.abort(
+      new MillraceError('CLOSED', `Consumer ${this.name} stops`, { name: this.name, cause: error }),
+    )
+    this.#cancelStop = this.#scope.core.clock.after(STOP_DEADLINE_MS, () => {
+      this.#finish({ why: 'stopped', error })
+    })
+    void this.release()
   }
 
   // What the pulse calls.
@@ -347,6 +370,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   /** An entry lies where only processed ones should, or the position is not what we had. */
   #refused(request: CheckpointRequest, stored: string, found: string): void {
+    // The request was refused as a whole, its attempts too.
+    if (request.attempts !== undefined) this.#attemptsDirty = true
     const processed = stored === this.#stored && found !== '' && this.#backlog.hasProcessed(found)
     if (processed && this.#named !== found) {
       // A neighbour deleted the event at our watermark; the one before it is ours as well.
@@ -405,6 +430,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #finish(end: TenureEnd): void {
     if (this.#over) return
     this.#over = true
+    this.#cancelStop?.()
     this.#trust.end()
     this.#scope.pulse.remove(this)
     this.#subscription.close()
@@ -416,7 +442,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       )
     }
     this.#handOut.close()
-    this.#end(end)
+    this.#end(this.#stopped === undefined ? end : { why: 'stopped', error: this.#stopped })
   }
 }
 

@@ -1,0 +1,62 @@
+import { parseArgs } from 'node:util'
+
+export type Command =
+  | { readonly is: 'help' }
+  | {
+      readonly is: 'run'
+      readonly benchmark: string
+      readonly jsonPath: string | undefined
+      readonly quick: boolean
+    }
+
+/** The command line makes no sense; the message says why. */
+export class UsageError extends Error {}
+
+/** @throws UsageError */
+export function parseCommandLine(args: readonly string[], benchmarks: readonly string[]): Command {
+  const { values, positionals } = parse(args)
+  if (values.help === true) return { is: 'help' }
+  const names = benchmarks.join(', ')
+  const [benchmark, ...more] = positionals
+  if (benchmark === undefined) throw new UsageError(`which benchmark? There are ${names}`)
+  if (!benchmarks.includes(benchmark)) {
+    throw new UsageError(`${benchmark} is not a benchmark; there are ${names}`)
+  }
+  if (more.length > 0) throw new UsageError(`one benchmark at a time, please: ${more.join(' ')} is too much`)
+  if (values.json === '') throw new UsageError('--json needs the name of a file')
+  return { is: 'run', benchmark, jsonPath: values.json, quick: values.quick ?? false }
+}
+
+export function usage(benchmarks: readonly { readonly name: string; readonly summary: string }[]): string {
+  const width = Math.max(...benchmarks.map(({ name }) => name.length))
+  return `npm run bench -- <benchmark> [--json <file>] [--quick]
+
+${benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join('\n')}
+
+  --json <file>  write criteria, ratios, values, all rounds and the environment there
+  --quick        less of everything, and loose bounds that hold on a machine that does other work too
+  --help         this text
+
+A Redis of its own is started for the run, and emptied between the variants; REDIS_URL is not used.
+Exit code 0: every criterion passed; 1: one failed, or the benchmark could not be run; 2: wrong usage.
+Profiles of all measured processes: NODE_OPTIONS="--cpu-prof --cpu-prof-dir=profiles" npm run bench -- …`
+}
+
+function parse(args: readonly string[]): {
+  values: { help?: boolean | undefined; json?: string | undefined; quick?: boolean | undefined }
+  positionals: string[]
+} {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean', short: 'h' },
+        json: { type: 'string' },
+        quick: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}

@@ -1,0 +1,90 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Answer, Asks, Request } from './program.ts'
+
+type InputOf<A> = A extends (input: infer Input) => unknown ? Input : never
+type OutputOf<A> = A extends (input: never) => infer Output ? Awaited<Output> : never
+
+/** A program in a process of its own; disposal ends it. */
+export interface ProgramProcess<Program extends Asks> extends AsyncDisposable {
+  ask<Name extends keyof Program & string>(
+    name: Name,
+    input: InputOf<Program[Name]>,
+  ): Promise<OutputOf<Program[Name]>>
+}
+
+export interface StartOptions {
+  /** More arguments for Node, such as `--expose-gc`. */
+  readonly nodeArgs?: readonly string[]
+}
+
+/** Starts a program that calls `serve`; its own output goes to standard error. */
+export function startProgram<Program extends Asks>(
+  file: URL,
+  options: StartOptions = {},
+): ProgramProcess<Program> {
+  const path = fileURLToPath(file)
+  const child = fork(path, [], {
+    execArgv: [...process.execArgv, ...(options.nodeArgs ?? [])],
+    stdio: ['ignore', 2, 2, 'ipc'],
+  })
+  return new ForkedProgram<Program>(basename(path), child)
+}
+
+interface Outstanding {
+  readonly resolve: (output: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
+class ForkedProgram<Program extends Asks> implements ProgramProcess<Program> {
+  readonly #name: string
+  readonly #child: ChildProcess
+  readonly #outstanding = new Map<number, Outstanding>()
+  readonly #exited: Promise<unknown>
+  #asked = 0
+
+  constructor(name: string, child: ChildProcess) {
+    this.#name = name
+    this.#child = child
+    this.#exited = once(child, 'exit')
+    child.on('message', (message) => {
+      this.#settle(message as Answer)
+    })
+    child.on('exit', (code, signal) => {
+      this.#rejectAll(new Error(`${name} ended early (${signal ?? `exit code ${String(code)}`})`))
+    })
+  }
+
+  async ask<Name extends keyof Program & string>(
+    name: Name,
+    input: InputOf<Program[Name]>,
+  ): Promise<OutputOf<Program[Name]>> {
+    this.#asked += 1
+    const request: Request = { id: this.#asked, ask: name, input }
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    this.#outstanding.set(request.id, { resolve, reject })
+    this.#child.send(request, (error) => {
+      if (error) reject(error)
+    })
+    return (await promise) as OutputOf<Program[Name]>
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.connected) this.#child.disconnect()
+    await this.#exited
+  }
+
+  #settle(answer: Answer): void {
+    const outstanding = this.#outstanding.get(answer.id)
+    this.#outstanding.delete(answer.id)
+    if (answer.ok) outstanding?.resolve(answer.output)
+    else outstanding?.reject(new Error(`${this.#name}: ${answer.error}`))
+  }
+
+  #rejectAll(error: Error): void {
+    for (const { reject } of this.#outstanding.values()) reject(error)
+    this.#outstanding.clear()
+  }
+}

@@ -1,0 +1,51 @@
+import type { Criterion } from './criterion.ts'
+import type { Environment } from './environment.ts'
+import type { Sample } from './samples.ts'
+import { table } from './table.ts'
+
+/** What a benchmark found out. */
+export interface Findings {
+  readonly criteria: readonly Criterion[]
+  readonly ratios: Readonly<Record<string, number>>
+  readonly values: Readonly<Record<string, number>>
+  readonly rounds: readonly Sample[]
+}
+
+/** The content of the `--json` file. */
+export interface Report extends Findings {
+  readonly benchmark: string
+  readonly environment: Environment
+}
+
+/** The report for a person. */
+export function describe(report: Report): string {
+  const { environment, criteria, ratios, values } = report
+  return [
+    `${report.benchmark} on ${environment.machine}, ${environment.cpus} CPUs, Node ${environment.node}, ${environment.redis}`,
+    table(
+      ['value', ''],
+      Object.entries(values).map(([name, value]) => [name, figure(value)]),
+    ),
+    table(
+      ['ratio', ''],
+      Object.entries(ratios).map(([name, value]) => [name, figure(value)]),
+    ),
+    table(
+      ['criterion', 'measured', 'limit', 'bound', ''],
+      criteria.map((one) => [
+        one.id,
+        `${figure(one.measured)} ${one.unit}`.trimEnd(),
+        `${one.direction} ${figure(one.limit)}`,
+        one.bound,
+        one.pass ? 'pass' : 'FAIL',
+      ]),
+    ),
+  ].join('\n\n')
+}
+
+/** Three significant digits are more than a benchmark knows; large numbers are kept whole. */
+function figure(value: number): string {
+  if (Number.isInteger(value)) return value.toLocaleString('en')
+  if (Math.abs(value) >= 1_000) return Math.round(value).toLocaleString('en')
+  return String(Number(value.toPrecision(3)))
+}

@@ -1,0 +1,82 @@
+import { provideRedis, type ProvidedRedis } from '@millrace/testkit'
+import { Redis } from 'ioredis'
+import type { Findings } from './report.ts'
+
+/** Where one variant keeps its keys. */
+export interface Place {
+  readonly url: string
+  readonly prefix: string
+}
+
+/** A benchmark: its header states what it claims and how each figure is defined. */
+export interface Benchmark {
+  readonly name: string
+  /** One line for `--help`. */
+  readonly summary: string
+  run(bench: Workbench): Promise<Findings>
+}
+
+/** The server of the run, which is private because it is emptied again and again. */
+export class Workbench implements AsyncDisposable {
+  readonly quick: boolean
+  readonly tell: (line: string) => void
+  readonly #server: ProvidedRedis
+  readonly #admin: Redis
+  #places = 0
+
+  private constructor(
+    server: ProvidedRedis,
+    options: { readonly quick: boolean; readonly tell: (line: string) => void },
+  ) {
+    this.#server = server
+    this.#admin = new Redis(server.url, { connectionName: 'benchmark-admin' })
+    this.quick = options.quick
+    this.tell = options.tell
+  }
+
+  static async open(options: {
+    readonly quick: boolean
+    readonly tell: (line: string) => void
+  }): Promise<Workbench> {
+    return new Workbench(await provideRedis({ log: options.tell }), options)
+  }
+
+  get serverVersion(): string {
+    return this.#server.version
+  }
+
+  /** Another prefix on the same server, with what is there left in place. */
+  place(): Place {
+    this.#places += 1
+    return { url: this.#server.url, prefix: `b${this.#places}:` }
+  }
+
+  /** Another prefix on an empty server. */
+  async emptyPlace(): Promise<Place> {
+    await this.#admin.flushall('SYNC')
+    return this.place()
+  }
+
+  /** The CPU time that the server has used so far, in milliseconds, as the operating system counts it. */
+  async serverCpuMs(): Promise<number> {
+    const info = await this.#admin.info('cpu')
+    return (secondsIn(info, 'used_cpu_sys') + secondsIn(info, 'used_cpu_user')) * 1_000
+  }
+
+  /** How many connections the server has besides the benchmark's own. */
+  async connections(): Promise<number> {
+    const list = String(await this.#admin.client('LIST'))
+    return list.split('\n').filter((line) => line !== '' && !line.includes('name=benchmark-')).length
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#admin.disconnect()
+    await this.#server[Symbol.asyncDispose]()
+  }
+}
+
+function secondsIn(info: string, field: string): number {
+  const text = new RegExp(`^${field}:([0-9.]+)`, 'm').exec(info)?.[1]
+  if (text === undefined) throw new Error(`the server's INFO has no ${field}`)
+  return Number(text)
+}

@@ -1,0 +1,43 @@
+import { writeFile } from 'node:fs/promises'
+import { type Command, parseCommandLine, usage, UsageError } from './command-line.ts'
+import { fanout } from './fanout/benchmark.ts'
+import { describeEnvironment } from './harness/environment.ts'
+import { describe, type Report } from './harness/report.ts'
+import { type Benchmark, Workbench } from './harness/workbench.ts'
+import { latency } from './latency/benchmark.ts'
+import { throughput } from './throughput/benchmark.ts'
+
+const benchmarks: readonly Benchmark[] = [throughput, latency, fanout]
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const command = parseCommandLine(
+      args,
+      benchmarks.map(({ name }) => name),
+    )
+    if (command.is === 'help') {
+      console.log(usage(benchmarks))
+      return 0
+    }
+    return await runBenchmark(command)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(`${error.message}\n\n${usage(benchmarks)}`)
+    return 2
+  }
+}
+
+async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<number> {
+  const { quick, jsonPath } = command
+  const benchmark = benchmarks.find(({ name }) => name === command.benchmark)
+  if (benchmark === undefined) throw new UsageError(`${command.benchmark} is not a benchmark`)
+  await using bench = await Workbench.open({ quick, tell: (line) => console.error(line) })
+  const environment = describeEnvironment(bench.serverVersion)
+  const findings = await benchmark.run(bench)
+  const report: Report = { benchmark: benchmark.name, ...findings, environment }
+  if (jsonPath !== undefined) await writeFile(jsonPath, `${JSON.stringify(report, null, 2)}\n`)
+  console.log(describe(report))
+  return report.criteria.every(({ pass }) => pass) ? 0 : 1
+}

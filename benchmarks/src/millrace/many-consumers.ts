@@ -1,0 +1,101 @@
+import { constants, setPriority } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Consumer, connect, type Millrace } from '@millrace/runtime'
+import type { ConsumersProgram, Delivered, OpenTask } from '../fanout/program.ts'
+import { serve } from '../harness/program.ts'
+import { spreadOf } from '../harness/statistics.ts'
+import { type Lap, stopwatch } from '../load/stopwatch.ts'
+import { nowUs, type TimedEvent } from '../load/timed-event.ts'
+import { timedStream } from './timed.ts'
+
+// Many Consumers in one process, on one stream or on many. All count; some of them, spread evenly,
+// also measure how long events took, because a look at the clock costs as much as a whole delivery.
+const MOST_MEASURING = 10
+const SLOW_MS = 100
+
+let millrace: Millrace
+let consumers: Consumer<TimedEvent>[] = []
+let deliveries = 0
+let latenciesMs: number[] = []
+let stop: () => Lap = stopwatch()
+let awaited: { readonly deliveries: number; readonly resolve: () => void } | undefined
+let slowHandled = 0
+
+serve({
+  async open(task: OpenTask) {
+    if (task.lowPriority === true) setPriority(constants.priority.PRIORITY_LOW)
+    millrace = await connect(task.place.url, { prefix: task.place.prefix })
+    consumers = open(task)
+    await Promise.all(consumers.map(({ ready }) => ready))
+    return countConnections()
+  },
+
+  begin() {
+    deliveries = 0
+    latenciesMs = []
+    stop = stopwatch()
+  },
+
+  async delivered(events: number): Promise<Delivered> {
+    const due = events
+    if (deliveries < due) {
+      await new Promise<void>((resolve) => {
+        awaited = { deliveries: due, resolve }
+      })
+    }
+    if (deliveries > due) throw new Error(`${deliveries} deliveries where ${due} were due`)
+    const { p50, p95, p99, max } = spreadOf(latenciesMs)
+    return { p50Ms: p50, p95Ms: p95, p99Ms: p99, maxMs: max, cpuMs: stop().cpuMs }
+  },
+
+  async memory() {
+    if (globalThis.gc === undefined) throw new Error('this needs --expose-gc')
+    globalThis.gc()
+    // What finalizers release goes with the second collection.
+    await sleep(50)
+    globalThis.gc()
+    const { heapUsed, external, rss } = process.memoryUsage()
+    return { heapKiB: (heapUsed + external) / 1_024, residentKiB: rss / 1_024 }
+  },
+
+  async openSlow() {
+    const first = Promise.withResolvers<void>()
+    const slow = millrace.consumer(timedStream(), { name: 'slow' })
+    slow.start(async () => {
+      await sleep(SLOW_MS)
+      slowHandled += 1
+      first.resolve()
+    })
+    await Promise.race([first.promise, slow.done])
+  },
+
+  slowHandled: () => slowHandled,
+} satisfies ConsumersProgram)
+
+function open({ streams, consumersPerStream, latencyBudgetMs }: OpenTask): Consumer<TimedEvent>[] {
+  const all = streams * consumersPerStream
+  const measuringEvery = Math.ceil(all / (streams > 1 ? all : MOST_MEASURING))
+  const budget = latencyBudgetMs === undefined ? {} : { latencyBudgetMs }
+  return Array.from({ length: streams }, (_, index) => timedStream(index)).flatMap((stream, s) =>
+    Array.from({ length: consumersPerStream }, (_, c) => {
+      const measuring = (s * consumersPerStream + c) % measuringEvery === 0
+      const consumer = millrace.consumer(stream, { name: `c-${c}`, from: 'latest', ...budget })
+      return consumer.start(({ data }) => {
+        see(data, measuring)
+      })
+    }),
+  )
+}
+
+function see(event: TimedEvent, measuring: boolean): void {
+  deliveries += 1
+  if (measuring) latenciesMs.push((nowUs() - event.sentUs) / 1_000)
+  if (awaited !== undefined && deliveries >= awaited.deliveries) {
+    awaited.resolve()
+    awaited = undefined
+  }
+}
+
+function countConnections(): number {
+  return Object.values(millrace.connections).reduce((sum, count) => sum + count, 0)
+}
