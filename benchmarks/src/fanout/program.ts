@@ -27,11 +27,11 @@ export interface Memory {
 
 /** One process that holds all consumers. */
 export type ConsumersProgram = {
-  /** Resolves when all hold their leases and have nothing to read; answers the open connections. */
-  readonly open: (task: OpenTask) => Promise<number>
+  /** Resolves when all hold their leases and the shared tail is open. */
+  readonly open: (task: OpenTask) => Promise<void>
   /** Begins to count and measure anew. */
   readonly begin: (nothing: null) => void
-  /** Resolves when each consumer has got so many events since the beginning. */
+  /** Resolves when so many events were handed to handlers since the beginning, by all consumers together. */
   readonly delivered: (events: number) => Promise<Delivered>
   /** After a full garbage collection; the process needs `--expose-gc`. */
   readonly memory: (nothing: null) => Promise<Memory>
@@ -44,14 +44,9 @@ export type ConsumersProgram = {
   readonly slowHandled: (nothing: null) => number
 }
 
-export interface PublishTask extends Pace {
-  readonly place: Place
-  readonly streams: number
-}
-
 /** One process that publishes. */
 export type PublisherProgram = {
-  /** Also publishes for a while to a stream that nobody reads, so that no variant is measured while it is being compiled. */
+  /** Also publishes to a stream that nobody reads, so that nothing is measured while it is being compiled. */
   readonly open: (task: { readonly place: Place; readonly streams: number }) => Promise<void>
   /** At a fixed pace, to one stream after the other. */
   readonly paced: (pace: Pace) => Promise<{ readonly elapsedMs: number }>
