@@ -9,12 +9,12 @@ const checkpointScript: Script = defineScript(
 --[[ Raises the beats and stores the positions of any number of consumers of one stream, each only if
 its holder is still the one and the stream still is what the holder read. Sending the same request
 again does no harm.
-KEYS 1 stream, 2 meta, then one state for each consumer
+KEYS 1 stream, 2 meta, then state and redrive stream of each consumer
 ARGV for each consumer 10: name, token, incarnation, position to start from, position to store or '',
   id that may be the greatest instead or '', index or '', ranges or '=' for unchanged,
   attempts or '=' for unchanged, '1' to release the lease
 Answers {incarnation, last-generated-id or '', entries-added}, then for each consumer
-  {'OK', note}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position, greatest id found}
+  {'OK', note, length of its redrive stream}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position, greatest id found}
 ]]
 ${streamIdLua}
 local stream, meta = KEYS[1], KEYS[2]
@@ -42,7 +42,7 @@ local function greatest(from, to)
   return known
 end
 
-local function store(state, a)
+local function store(state, redrive, a)
   local name, token, from, to, named = ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
   local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position')
   if f[1] ~= token or f[2] == '1' then return {'LOST'} end
@@ -97,12 +97,13 @@ local function store(state, a)
   end
   redis.call('HINCRBY', state, 'beat', 1)
   if #changes > 0 then redis.call('HSET', state, unpack(changes)) end
-  return {'OK', note}
+  local redriving = redis.pcall('XLEN', redrive)
+  return {'OK', note, type(redriving) == 'number' and redriving or 0}
 end
 
 local answers = {{incarnation, last, added}}
-for i = 3, #KEYS do
-  local answer = store(KEYS[i], 1 + (i - 3) * 10)
+for i = 3, #KEYS, 2 do
+  local answer = store(KEYS[i], KEYS[i + 1], 1 + (i - 3) * 5)
   if answer['err'] then answer = {'ERROR', answer['err']} end
   answers[#answers + 1] = answer
 end
@@ -131,7 +132,12 @@ export interface CheckpointRequest {
 }
 
 export type CheckpointAnswer =
-  | { readonly outcome: 'ok'; readonly imageRecreated: boolean }
+  | {
+      readonly outcome: 'ok'
+      readonly imageRecreated: boolean
+      /** How many redriven events wait for the consumer. */
+      readonly redriving: number
+    }
   | { readonly outcome: 'lost' }
   | { readonly outcome: 'recreated' }
   | { readonly outcome: 'rewind'; readonly stored: string; readonly found: string }
@@ -160,7 +166,11 @@ export async function checkpoint(
   const reply = (await evaluate(
     session,
     checkpointScript,
-    [keys.stream, keys.meta, ...requests.map(({ name }) => keys.state(name))],
+    [
+      keys.stream,
+      keys.meta,
+      ...requests.flatMap(({ name }) => [keys.state(name), keys.redrive(name)]),
+    ],
     args,
   )) as unknown[][]
   return reply.slice(1).map((answer) => answerOf(answer.map(String)))
@@ -169,7 +179,7 @@ export async function checkpoint(
 function answerOf(text: readonly string[]): CheckpointAnswer {
   switch (text[0]) {
     case 'OK':
-      return { outcome: 'ok', imageRecreated: text[1] === 'image' }
+      return { outcome: 'ok', imageRecreated: text[1] === 'image', redriving: Number(text[2] ?? 0) }
     case 'LOST':
       return { outcome: 'lost' }
     case 'RECREATED':

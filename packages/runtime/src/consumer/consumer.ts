@@ -352,6 +352,7 @@ export class Consumer<Data> {
       feed: this.#tails.feed(this.#stream),
       pulse: this.#pulse,
       decode: decoderOf(this.#stream),
+      binary: this.#stream.codec.binary,
       handler,
       running: this.#running,
       isPaused: () => this.#pauses.size > 0,

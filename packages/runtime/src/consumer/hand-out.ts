@@ -3,6 +3,7 @@ import { Delivery, type DeliveryContext } from '../delivery/context.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf, MillraceError } from '../errors.ts'
+import { isRedriven } from '../dead-letters/redriven-entry.ts'
 import type { Event } from '../stream/event.ts'
 import type { Entry } from './backlog.ts'
 import { Lanes } from './lanes.ts'
@@ -12,10 +13,8 @@ import type { StartVerdict } from './quarantine.ts'
 
 export type ConsumerHandler<Data> = (event: Event<Data>, context: DeliveryContext) => unknown
 
-/** What the hand-out asks of the tenure that it works for, and tells it. */
-export interface HandOutOwner<Data> {
-  /** Whether a handler may be started now; the lease is judged by the clock, not by timers, which a stalled process runs late. */
-  mayStart(nowMs: number): boolean
+/** What becomes of an event, as far as its owner has to know: the tenure, or its redriven events. */
+export interface EntryOwner<Data> {
   /**
    * In quarantine: records the start of an event before its handler runs, and answers whether the
    * handler may run at all. Undefined outside quarantine.
@@ -24,11 +23,23 @@ export interface HandOutOwner<Data> {
   /** The event is processed, or settled otherwise. */
   completed(entry: Entry<Data>): void
   /** The number of attempts of an event is to be stored. */
-  attemptFailed(id: string, attempts: number): void
+  attemptFailed(entry: Entry<Data>): void
   /** Moves the event to the dead letters; answers whether it counts as completed now. */
   moveToDeadLetters(entry: Entry<Data>, reason: DeadLetterReason, error: string): Promise<boolean>
+}
+
+/** What the hand-out asks of the tenure that it works for, and tells it. */
+export interface HandOutOwner<Data> extends EntryOwner<Data> {
+  /** Whether a handler may be started now; the lease is judged by the clock, not by timers, which a stalled process runs late. */
+  mayStart(nowMs: number): boolean
   /** The owner's policy says stop. */
   stop(error: MillraceError): void
+}
+
+/** The owner of redriven events. */
+export interface RedriveOwner<Data> extends EntryOwner<Data> {
+  /** A handler was told to give up, and did: the event is not done, and no attempt is to be counted. */
+  givenUp(entry: Entry<Data>): void
 }
 
 export interface HandOutSettings<Data> {
@@ -52,6 +63,7 @@ const TIMEOUT_LOOKS = 10
 export class HandOut<Data> {
   readonly #settings: HandOutSettings<Data>
   readonly #owner: HandOutOwner<Data>
+  readonly #redrives: RedriveOwner<Data>
   readonly #lanes: Lanes<Data>
   readonly #startedAt = new Map<Entry<Data>, number>()
   readonly #timers = new Set<() => void>()
@@ -59,9 +71,14 @@ export class HandOut<Data> {
   #closed = false
   #onIdle: (() => void) | undefined
 
-  constructor(settings: HandOutSettings<Data>, owner: HandOutOwner<Data>) {
+  constructor(
+    settings: HandOutSettings<Data>,
+    owner: HandOutOwner<Data>,
+    redrives: RedriveOwner<Data>,
+  ) {
     this.#settings = settings
     this.#owner = owner
+    this.#redrives = redrives
     this.#lanes = new Lanes(settings.options.concurrency)
   }
 
@@ -127,7 +144,13 @@ export class HandOut<Data> {
     this.#onIdle?.()
   }
 
-  #laneOf({ decoded }: Entry<Data>): string {
+  #ownerOf(entry: Entry<Data>): EntryOwner<Data> {
+    return isRedriven(entry) ? this.#redrives : this.#owner
+  }
+
+  #laneOf(entry: Entry<Data>): string {
+    if (isRedriven(entry)) return entry.lane
+    const { decoded } = entry
     if (this.#settings.options.order === 'stream' || decoded === undefined || !decoded.ok) return ''
     return decoded.event.key ?? ''
   }
@@ -148,7 +171,7 @@ export class HandOut<Data> {
       this.#invalid(lane, entry, decoded?.error ?? new Error('the event is gone'))
       return
     }
-    const recorded = this.#owner.recordStart(entry)
+    const recorded = this.#ownerOf(entry).recordStart(entry)
     if (recorded === undefined) {
       this.#handle(lane, entry, decoded.event, startedMs)
       return
@@ -163,7 +186,7 @@ export class HandOut<Data> {
   #handle(lane: string, entry: Entry<Data>, event: Event<Data>, startedMs: number): void {
     const attempt = entry.counted ? entry.attempts : entry.attempts + 1
     const redelivered = attempt > 1 || this.#settings.unclean
-    const delivery = new Delivery(attempt, redelivered, this.#settings.lease)
+    const delivery = new Delivery(attempt, redelivered, this.#settings.lease, isRedriven(entry))
     entry.delivery = delivery
     let result: unknown
     try {
@@ -218,6 +241,7 @@ export class HandOut<Data> {
     } else if (abortReason !== undefined && !tooSlow) {
       // It was told to give up because we close: not done, and no attempt to count.
       entry.phase = 'queued'
+      if (isRedriven(entry)) this.#redrives.givenUp(entry)
       this.#lanes.done(lane)
       this.#noteIdle()
     } else {
@@ -226,7 +250,7 @@ export class HandOut<Data> {
   }
 
   #complete(lane: string, entry: Entry<Data>): void {
-    this.#owner.completed(entry)
+    this.#ownerOf(entry).completed(entry)
     this.#lanes.done(lane)
     this.#noteIdle()
     this.drive()
@@ -238,8 +262,10 @@ export class HandOut<Data> {
     if (!entry.counted) entry.attempts++
     entry.counted = false
     if (entry.heldSinceMs === 0) entry.heldSinceMs = nowMs
-    this.#owner.attemptFailed(entry.id, entry.attempts)
-    const next = afterFailure(error, entry.attempts, nowMs - entry.heldSinceMs, entry.id, options)
+    this.#ownerOf(entry).attemptFailed(entry)
+    // A redriven event that fails for good goes back to where it came from, whatever the policy is.
+    const policy = isRedriven(entry) ? { ...options, onExhausted: 'dead-letter' as const } : options
+    const next = afterFailure(error, entry.attempts, nowMs - entry.heldSinceMs, entry.id, policy)
     switch (next.action) {
       case 'retry':
         this.#hold(lane, entry)
@@ -259,7 +285,7 @@ export class HandOut<Data> {
   }
 
   #invalid(lane: string, entry: Entry<Data>, error: Error): void {
-    const { onInvalid } = this.#settings.options
+    const onInvalid = isRedriven(entry) ? 'dead-letter' : this.#settings.options.onInvalid
     switch (onInvalid) {
       case 'skip':
         this.#complete(lane, entry)
@@ -276,7 +302,8 @@ export class HandOut<Data> {
   }
 
   #toDeadLetters(lane: string, entry: Entry<Data>, reason: DeadLetterReason, error: string): void {
-    void this.#owner.moveToDeadLetters(entry, reason, error).then((moved) => {
+    const moving = this.#ownerOf(entry).moveToDeadLetters(entry, reason, error)
+    void moving.then((moved) => {
       if (moved && !this.#closed) this.#complete(lane, entry)
     })
   }

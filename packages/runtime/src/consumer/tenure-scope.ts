@@ -28,6 +28,8 @@ export interface TenureScope<Data> {
   readonly feed: StreamFeed
   readonly pulse: Pulse
   readonly decode: Decode<Data>
+  /** Whether payloads are bytes rather than text. */
+  readonly binary: boolean
   readonly handler: ConsumerHandler<Data>
   /** Handlers that still run, by event id, whichever tenure started them. */
   readonly running: Map<string, Promise<void>>

@@ -1,3 +1,4 @@
+import { ConsumerRedrives } from '../dead-letters/consumer-redrives.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf, MillraceError } from '../errors.ts'
@@ -61,6 +62,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #attemptsDirty = false
   readonly #trust: LeaseTrust
   readonly #quarantine: Quarantine
+  readonly #redrives: ConsumerRedrives<Data>
   /** Credit that is kept back while too much lies above the watermark. */
   #withheld = { events: 0, bytes: 0 }
 
@@ -94,6 +96,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       grant.index,
       (id) => grant.dead.has(id) || inRanges(grant.ranges, id),
     )
+    this.#redrives = this.#redrivesOf(scope, grant)
     this.#handOut = new HandOut(
       {
         clock: scope.core.clock,
@@ -105,6 +108,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
         running: scope.running,
       },
       this,
+      this.#redrives,
     )
     const { promise, resolve } = Promise.withResolvers<TenureEnd>()
     this.ended = promise
@@ -128,7 +132,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   /** How many events are received and not done. */
   get inFlight(): number {
-    return this.#backlog.size - this.#backlog.doneAbove
+    return this.#backlog.size - this.#backlog.doneAbove + this.#redrives.size
   }
 
   begin(): void {
@@ -148,7 +152,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#draining = true
     this.#subscription.suspend()
     this.#handOut.dropQueued()
-    return this.#handOut.idle()
+    return this.#handOut.idle().then(() => this.#redrives.drained())
   }
 
   abortHandlers(reason: MillraceError): void {
@@ -191,6 +195,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       error: new Error(reason),
     })
     this.#handOut.dropQueued()
+    this.#redrives.forgetQueued()
     this.#backlog.prepareReread()
     this.#withheld = { events: 0, bytes: 0 }
     this.#verifying = true
@@ -232,8 +237,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     if (this.#backlog.passedCount >= every) this.#scope.pulse.soon(this)
   }
 
-  attemptFailed(id: string, attempts: number): void {
-    this.#attempts.set(id, attempts)
+  attemptFailed(entry: Entry<Data>): void {
+    this.#attempts.set(entry.id, entry.attempts)
     this.#attemptsDirty = true
     this.#scope.pulse.soon(this)
   }
@@ -258,9 +263,11 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
         moveToDeadLetters(session, keys, request),
       )
       if (outcome === 'lost') this.#finish({ why: 'lost', detail: 'another holder took over' })
-      if (outcome === 'full') {
-        const text = `Consumer ${this.name} stopped: ${options.maxDeadLetters} dead letters lie there already`
-        this.stop(new MillraceError('DEAD_LETTER_FULL', text, { name: this.name, stream: streamName }))
+      if (outcome === 'full') this.#stopFull()
+      if (outcome === 'ok') {
+        const { id, attempts } = entry
+        const facts = { stream: streamName, name: this.name, id, reason, attempts, error }
+        channels.deadLettered.publish({ ...facts, redriven: false })
       }
       return outcome === 'ok' || outcome === 'gone'
     } catch (failure) {
@@ -315,6 +322,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
         this.#confirmed(request, sentMs)
         if (answer.imageRecreated) this.#reportPosition('group-recreated', IMAGE_VANISHED)
         this.#proceed(request)
+        if (!this.#over && !this.#draining) this.#redrives.notice(answer.redriving)
         return
       case 'lost':
         this.#finish({ why: 'lost', detail: 'another holder took over' })
@@ -396,6 +404,33 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     })
   }
 
+  #redrivesOf(scope: TenureScope<Data>, grant: Grant): ConsumerRedrives<Data> {
+    const { core, keys, streamName: stream, binary, decode, options } = scope
+    const holder = { name: this.name, token: grant.fence.token }
+    const { incarnation, unclean } = grant
+    return new ConsumerRedrives(
+      { core, keys, stream, holder, incarnation, unclean, binary, decode, options },
+      {
+        add: (entries) => {
+          for (const entry of entries) this.#handOut.add(entry)
+          this.#handOut.drive()
+        },
+        end: (why, detail) => {
+          this.#finish({ why, detail })
+        },
+        full: () => {
+          this.#stopFull()
+        },
+      },
+    )
+  }
+
+  #stopFull(): void {
+    const { options, streamName: stream } = this.#scope
+    const text = `Consumer ${this.name} stopped: ${options.maxDeadLetters} dead letters lie there already`
+    this.stop(new MillraceError('DEAD_LETTER_FULL', text, { name: this.name, stream }))
+  }
+
   async #recordStart(id: string, attempts: number, left: number): Promise<'run' | 'wait'> {
     this.#attempts.set(id, attempts)
     const { core, keys } = this.#scope
@@ -432,6 +467,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#over = true
     this.#cancelStop?.()
     this.#trust.end()
+    this.#redrives.close()
     this.#scope.pulse.remove(this)
     this.#subscription.close()
     if (end.why !== 'released') {

@@ -9,6 +9,11 @@ export interface DeliveryContext {
   readonly attempt: number
   /** Whether the event may have been started before, here or by another member or holder. */
   readonly redelivered: boolean
+  /**
+   * Whether the event comes back from the dead letters: outside of the stream's order, with attempts
+   * that begin anew.
+   */
+  readonly redriven: boolean
   /** The lease under which the handler runs; `token` rises with each holder and fences side effects. */
   readonly lease: LeaseView
 }
@@ -25,13 +30,15 @@ export interface LeaseView {
 export class Delivery implements DeliveryContext {
   readonly attempt: number
   readonly redelivered: boolean
+  readonly redriven: boolean
   readonly lease: LeaseView
   #controller: AbortController | undefined
   #reason: Error | undefined
 
-  constructor(attempt: number, redelivered: boolean, lease: LeaseView) {
+  constructor(attempt: number, redelivered: boolean, lease: LeaseView, redriven = false) {
     this.attempt = attempt
-    this.redelivered = redelivered
+    this.redelivered = redelivered || redriven
+    this.redriven = redriven
     this.lease = lease
   }
 
