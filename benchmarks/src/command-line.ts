@@ -22,12 +22,15 @@ export function parseCommandLine(args: readonly string[], benchmarks: readonly s
   if (!benchmarks.includes(benchmark)) {
     throw new UsageError(`${benchmark} is not a benchmark; there are ${names}`)
   }
-  if (more.length > 0) throw new UsageError(`one benchmark at a time, please: ${more.join(' ')} is too much`)
+  if (more.length > 0)
+    throw new UsageError(`one benchmark at a time, please: ${more.join(' ')} is too much`)
   if (values.json === '') throw new UsageError('--json needs the name of a file')
   return { is: 'run', benchmark, jsonPath: values.json, quick: values.quick ?? false }
 }
 
-export function usage(benchmarks: readonly { readonly name: string; readonly summary: string }[]): string {
+export function usage(
+  benchmarks: readonly { readonly name: string; readonly summary: string }[],
+): string {
   const width = Math.max(...benchmarks.map(({ name }) => name.length))
   return `npm run bench -- <benchmark> [--json <file>] [--quick]
 

@@ -18,7 +18,8 @@ import { slowNeighbour } from './slow-neighbour.ts'
  * producer at full speed, and what is measured must not be how they fight for the cores. Therefore:
  * - The consumers' process has the lowest priority, in all variants: it stands for another machine.
  * - `redis_cpu_at_1000_vs_1`: the CPU time of Redis for each event while 500 events a second are
- *   published one by one and handed to all consumers; beats and checkpoints are in it.
+ *   published one by one and handed to all consumers; beats and checkpoints are in it. They cost the
+ *   same whatever is published, so the ratio would be greater at a lower pace and smaller at a higher.
  * - `publish_at_1000_vs_1`: how many events a second another process can publish to the same Redis, as
  *   fast as possible, while the consumers follow their stream at that pace. They go to a stream
  *   without readers, so that the load of the consumers is the same 500 a second throughout.
@@ -40,7 +41,12 @@ export const fanout: Benchmark = {
 }
 
 const fullScale = { seconds: 4, floodEvents: 250_000, bursts: 8, backlog: 1_000_000 }
-const quickScale: typeof fullScale = { seconds: 2, floodEvents: 60_000, bursts: 3, backlog: 100_000 }
+const quickScale: typeof fullScale = {
+  seconds: 2,
+  floodEvents: 60_000,
+  bursts: 3,
+  backlog: 100_000,
+}
 
 async function run(bench: Workbench): Promise<Findings> {
   const scale = bench.quick ? quickScale : fullScale
@@ -79,21 +85,39 @@ async function run(bench: Workbench): Promise<Findings> {
 function judge(
   quick: boolean,
   samples: Samples,
-  ratios: Readonly<Record<'publish_at_1000_vs_1' | 'redis_cpu_at_1000_vs_1' | 'fast_p50_beside_slow' | 'fast_p99_beside_slow', number>>,
+  ratios: Readonly<
+    Record<
+      | 'publish_at_1000_vs_1'
+      | 'redis_cpu_at_1000_vs_1'
+      | 'fast_p50_beside_slow'
+      | 'fast_p99_beside_slow',
+      number
+    >
+  >,
 ): Judge {
   const judging = new Judge(quick)
   const { publish_at_1000_vs_1, redis_cpu_at_1000_vs_1 } = ratios
   judging.atLeast('publish_at_1000_vs_1', publish_at_1000_vs_1, { target: 0.95, quick: 0.1 }, '×')
   judging.atMost('redis_cpu_at_1000_vs_1', redis_cpu_at_1000_vs_1, { target: 1.1, quick: 3 }, '×')
   const heapKiB = (n: number): number => samples.median(`consumers_${n}`, 'heapKiB')
-  const perConsumer = (heapKiB(1_000) - heapKiB(1)) / 999
-  judging.atMost('memory_per_idle_consumer', perConsumer, { target: 10 }, 'KiB')
+  const perConsumer = ((heapKiB(1_000) - heapKiB(1)) * 1_024) / 999
+  judging.atMost(
+    'memory_per_idle_consumer',
+    perConsumer,
+    { target: 10_000, quick: 15_000 },
+    'bytes',
+  )
   for (const variant of ['consumers_1000', 'streams_500_at_once', 'streams_500_default_budget']) {
     const connections = samples.greatest(variant, 'connections')
     judging.atMost(`connections_${variant}`, connections, { target: 3 }, '')
   }
   const p99 = (variant: string): number => samples.median(variant, 'p99Ms')
-  judging.atMost('p99_streams_500_at_once', p99('streams_500_at_once'), { target: 20, quick: 500 }, 'ms')
+  judging.atMost(
+    'p99_streams_500_at_once',
+    p99('streams_500_at_once'),
+    { target: 20, quick: 500 },
+    'ms',
+  )
   judging.atMost(
     'p99_streams_500_default_budget',
     p99('streams_500_default_budget'),
@@ -104,7 +128,7 @@ function judge(
   judging.atMost('fast_p50_beside_slow', fast_p50_beside_slow, { target: 1.25, quick: 10 }, '×')
   judging.atMost('fast_p99_beside_slow', fast_p99_beside_slow, { target: 1.5, quick: 50 }, '×')
   const growth = samples.greatest('fast_beside_slow', 'heapGrowthKiB') / 1_024
-  judging.atMost('memory_growth_beside_slow', growth, { target: 16 }, 'MiB')
+  judging.atMost('memory_growth_beside_slow', growth, { target: 16, quick: 32 }, 'MiB')
   return judging
 }
 

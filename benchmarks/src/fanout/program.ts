@@ -20,7 +20,7 @@ export interface Delivered {
   readonly cpuMs: number
 }
 
-export interface Memory {
+interface Memory {
   readonly heapKiB: number
   readonly residentKiB: number
 }

@@ -15,7 +15,8 @@ serve({
     const key = `${place.prefix}flights`
     const publishChunk = async (from: number, to: number): Promise<void> => {
       const pipeline = redis.pipeline()
-      for (let i = from; i < to; i++) pipeline.xadd(key, '*', 'data', JSON.stringify(flightEventAt(i)))
+      for (let i = from; i < to; i++)
+        pipeline.xadd(key, '*', 'data', JSON.stringify(flightEventAt(i)))
       const replies = (await pipeline.exec()) ?? []
       for (const [error] of replies) if (error !== null) throw error
     }

@@ -30,6 +30,10 @@ async function answer(asks: Asks, { id, ask, input }: Request): Promise<Answer> 
     if (asked === undefined) throw new Error(`cannot be asked to ${ask}`)
     return { id, ok: true, output: await asked(input as never) }
   } catch (error) {
-    return { id, ok: false, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+    return {
+      id,
+      ok: false,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    }
   }
 }

@@ -55,6 +55,7 @@ export class Samples {
 
 function figureOf(sample: Sample, figure: string): number {
   const value = sample.figures[figure]
-  if (value === undefined) throw new Error(`the variant ${sample.variant} did not measure ${figure}`)
+  if (value === undefined)
+    throw new Error(`the variant ${sample.variant} did not measure ${figure}`)
   return value
 }

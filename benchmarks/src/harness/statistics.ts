@@ -11,7 +11,8 @@ export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const upper = sorted[Math.floor(sorted.length / 2)]
   const lower = sorted[Math.ceil(sorted.length / 2) - 1]
-  if (upper === undefined || lower === undefined) throw new Error('a median of no values was asked for')
+  if (upper === undefined || lower === undefined)
+    throw new Error('a median of no values was asked for')
   return (upper + lower) / 2
 }
 

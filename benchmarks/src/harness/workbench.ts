@@ -66,7 +66,8 @@ export class Workbench implements AsyncDisposable {
   /** How many connections the server has besides the benchmark's own. */
   async connections(): Promise<number> {
     const list = String(await this.#admin.client('LIST'))
-    return list.split('\n').filter((line) => line !== '' && !line.includes('name=benchmark-')).length
+    return list.split('\n').filter((line) => line !== '' && !line.includes('name=benchmark-'))
+      .length
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

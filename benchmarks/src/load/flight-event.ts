@@ -17,10 +17,11 @@ export type FlightEvent = z.infer<typeof flightEvent>
 export const FLIGHT_EVENT_BYTES = 200
 
 /** Sequences begin here, so that all have the same number of digits. */
-export const FIRST_SEQUENCE = 1_000_000
+const FIRST_SEQUENCE = 1_000_000
 
 const REMARK = 'x'.repeat(FLIGHT_EVENT_BYTES)
-const REMARK_LENGTH = FLIGHT_EVENT_BYTES - JSON.stringify(flightEventWith(FIRST_SEQUENCE, '')).length
+const REMARK_LENGTH =
+  FLIGHT_EVENT_BYTES - JSON.stringify(flightEventWith(FIRST_SEQUENCE, '')).length
 
 /** The event at `index` of a run, from 0. */
 export function flightEventAt(index: number): FlightEvent {

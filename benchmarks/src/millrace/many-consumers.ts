@@ -79,7 +79,11 @@ function open({ streams, consumersPerStream, latencyBudgetMs }: OpenTask): Consu
   return Array.from({ length: streams }, (_, index) => timedStream(index)).flatMap((stream, s) =>
     Array.from({ length: consumersPerStream }, (_, c) => {
       const measuring = (s * consumersPerStream + c) % measuringEvery === 0
-      const consumer = millrace.consumer(stream, { name: `c-${process.pid}-${c}`, from: 'latest', ...budget })
+      const consumer = millrace.consumer(stream, {
+        name: `c-${process.pid}-${c}`,
+        from: 'latest',
+        ...budget,
+      })
       return consumer.start(({ data }) => {
         see(data, measuring)
       })

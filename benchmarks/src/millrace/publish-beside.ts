@@ -47,7 +47,10 @@ serve({
   },
 } satisfies PublisherProgram)
 
-async function publishTo(stream: EventStream<TimedEvent, TimedEvent>, events: number): Promise<void> {
+async function publishTo(
+  stream: EventStream<TimedEvent, TimedEvent>,
+  events: number,
+): Promise<void> {
   const range = { from: 0, to: events, chunksInFlight: CHUNKS_IN_FLIGHT }
   await publishAll(range, async (from, to) => {
     const chunk = Array.from({ length: to - from }, (_, index) => timedEventAt(from + index))

@@ -34,7 +34,6 @@ serve({
     const tally = new Tally({ warmUp, measured })
     const worker = new Worker<FlightEvent>(
       'flights',
-      // oxlint-disable-next-line typescript/require-await -- a processor has to return a promise
       async ({ data }) => {
         tally.see(data.sequence)
       },

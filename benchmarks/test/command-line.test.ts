@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest'
+import { parseCommandLine, usage, UsageError } from '../src/command-line.ts'
+
+const names = ['throughput', 'latency']
+const parse = (...args: string[]): unknown => parseCommandLine(args, names)
+
+test('a benchmark is run in full unless --quick is given', () => {
+  expect(parse('latency')).toEqual({
+    is: 'run',
+    benchmark: 'latency',
+    jsonPath: undefined,
+    quick: false,
+  })
+  expect(parse('--quick', 'latency', '--json', 'out.json')).toEqual({
+    is: 'run',
+    benchmark: 'latency',
+    jsonPath: 'out.json',
+    quick: true,
+  })
+})
+
+test('--help wins over everything that makes sense', () => {
+  expect(parse('latency', '--help')).toEqual({ is: 'help' })
+  expect(parse('-h')).toEqual({ is: 'help' })
+})
+
+describe('what makes no sense is refused with the reason', () => {
+  test.each([
+    [[], /which benchmark\? There are throughput, latency/],
+    [['speed'], /speed is not a benchmark; there are throughput, latency/],
+    [['latency', 'throughput'], /one benchmark at a time/],
+    [['latency', '--fast'], /--fast/],
+    [['latency', '--json'], /--json/],
+    [['latency', '--json='], /--json needs the name of a file/],
+  ])('%j', (args, reason) => {
+    expect(() => parse(...args)).toThrow(UsageError)
+    expect(() => parse(...args)).toThrow(reason)
+  })
+})
+
+test('the usage names every benchmark with its summary', () => {
+  const text = usage([
+    { name: 'throughput', summary: 'how many' },
+    { name: 'latency', summary: 'how soon' },
+  ])
+  expect(text).toContain('  throughput  how many\n  latency     how soon\n')
+})
