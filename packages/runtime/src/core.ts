@@ -2,6 +2,7 @@ import { Connections } from './connection/connections.ts'
 import type { ResolvedConnectOptions } from './connection/options.ts'
 import { type HostIdentity, identifyHost } from './lease/host.ts'
 import { type Clock, systemClock } from './lifecycle/clock.ts'
+import { abortable } from './lifecycle/signals.ts'
 import type { EventStream } from './stream/define-stream.ts'
 import { type StreamKeys, streamKeys } from './stream/keys.ts'
 import { readFigures } from './stream/open-stream-script.ts'
@@ -42,14 +43,15 @@ export function createCore(options: ResolvedConnectOptions, clock: Clock = syste
       const keys = keysOf(stream)
       let verdict = verified.get(keys.stream)
       if (verdict === undefined) {
+        // Shared by all who ask meanwhile, so no single caller's signal may end it.
         verdict = connections
-          .call('data', keys.tag, (session) => readFigures(session, keys, stream.name), { signal })
+          .call('data', keys.tag, (session) => readFigures(session, keys, stream.name))
           .then(() => undefined)
         verified.set(keys.stream, verdict)
         // A failed look is not remembered: the next call looks again.
         verdict.catch(() => verified.delete(keys.stream))
       }
-      return verdict
+      return abortable(verdict, signal, 'Looking at the stream')
     },
   }
 }

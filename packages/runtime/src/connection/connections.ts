@@ -14,6 +14,9 @@ export interface WaitOptions {
   readonly deadlineMs?: number | undefined
 }
 
+/** After so long an attempt at a connection makes us ask whether it goes to the right node. */
+const SLOW_OPENING_MS = 1_000
+
 /**
  * All connections of one process to one Redis: for each node one for data and one for control, shared
  * by everything, and those that somebody needs for itself because they block (tails, members of
@@ -23,14 +26,15 @@ export class Connections {
   readonly #options: ResolvedConnectOptions
   readonly #clock: Clock
   readonly #topology: Topology
-  readonly #shared = new Map<string, Link>()
+  /** By node, then by purpose. */
+  readonly #shared = new Map<string, Map<Purpose, Link>>()
   readonly #own = new Set<OwnLink>()
   readonly #closed = new AbortController()
 
   constructor(options: ResolvedConnectOptions, clock: Clock) {
     this.#options = options
     this.#clock = clock
-    this.#topology = topologyOf(options)
+    this.#topology = topologyOf(options, clock)
   }
 
   /** Fires when everything was closed. */
@@ -42,25 +46,23 @@ export class Connections {
   session(purpose: 'control' | 'data', tag: string, wait: WaitOptions = {}): Promise<Session> {
     return this.#until(`${purpose} connection`, wait, async () => {
       const node = await this.#nodeFor(tag)
-      const key = `${purpose} ${node}`
-      let link = this.#shared.get(key)
-      if (link === undefined) {
-        link = new Link(() => this.#open(purpose, node), this.#clock)
-        this.#shared.set(key, link)
-      }
-      return await link.attempt()
+      return await this.#sharedLink(purpose, node).attempt()
     })
   }
 
   /** The shared connection, if it is there right now. */
   current(purpose: 'control' | 'data', tag: string): Session | undefined {
     const node = this.#topology.nodeFor(tag)
-    return node === undefined ? undefined : this.#shared.get(`${purpose} ${node}`)?.current
+    return node === undefined ? undefined : this.#shared.get(node)?.get(purpose)?.current
   }
 
   /** A connection for one user alone, to the node that serves the tag. */
   own(purpose: 'durable' | 'group' | 'tail', tag: string, blockMs?: number): OwnLink {
-    const link = new Link(async () => this.#open(purpose, await this.#nodeFor(tag), blockMs), this.#clock)
+    let node: string | undefined
+    const link = new Link(async () => {
+      node = await this.#nodeFor(tag)
+      return await this.#open(purpose, node, blockMs)
+    }, this.#clock)
     const own: OwnLink = {
       purpose,
       session: (wait = {}) => this.#until(`${purpose} connection`, wait, () => link.attempt()),
@@ -70,6 +72,9 @@ export class Connections {
       close: () => {
         this.#own.delete(own)
         link.close()
+      },
+      slotsChanged: () => {
+        if (node !== undefined && node !== this.#topology.nodeFor(tag)) link.abandon('its slot has moved')
       },
     }
     this.#own.add(own)
@@ -105,7 +110,7 @@ export class Connections {
     const trouble = troubleOf(error)
     if (trouble === 'read-only') session.end(messageOf(error))
     if (trouble === 'moved' || trouble === 'clusterdown' || trouble === 'read-only' || trouble === 'disconnected') {
-      await this.#topology.refresh().catch(() => undefined)
+      await this.#refresh()
     }
   }
 
@@ -124,8 +129,8 @@ export class Connections {
       group: 0,
       tail: 0,
     }
-    for (const link of this.#shared.values()) {
-      if (link.current !== undefined) count[link.current.purpose]++
+    for (const links of this.#shared.values()) {
+      for (const [purpose, link] of links) if (link.current !== undefined) count[purpose]++
     }
     for (const link of this.#own) if (link.current !== undefined) count[link.purpose]++
     return count
@@ -133,20 +138,23 @@ export class Connections {
 
   close(): void {
     this.#closed.abort()
-    for (const link of [...this.#shared.values(), ...this.#own]) link.close()
+    for (const links of this.#shared.values()) for (const link of links.values()) link.close()
+    for (const own of [...this.#own]) own.close()
     this.#shared.clear()
   }
 
   readonly #nodeOf = new WeakMap<Session, string>()
 
   async #open(purpose: Purpose, node: string, blockMs?: number): Promise<Session> {
-    const session = await openSession({
-      purpose,
-      node: this.#topology.options(node),
-      clientName: this.#options.clientName,
-      connectTimeoutMs: this.#options.connectTimeoutMs,
-      ...(blockMs === undefined ? {} : { blockMs }),
-    })
+    const session = await this.#lookingAgain(
+      openSession({
+        purpose,
+        node: this.#topology.options(node),
+        clientName: this.#options.clientName,
+        connectTimeoutMs: this.#options.connectTimeoutMs,
+        ...(blockMs === undefined ? {} : { blockMs }),
+      }),
+    )
     this.#nodeOf.set(session, node)
     channels.connectionOpened.publish({ purpose, node, server: session.server })
     session.signal.addEventListener(
@@ -159,11 +167,55 @@ export class Connections {
     return session
   }
 
+  #sharedLink(purpose: 'control' | 'data', node: string): Link {
+    let links = this.#shared.get(node)
+    if (links === undefined) this.#shared.set(node, (links = new Map()))
+    let link = links.get(purpose)
+    if (link === undefined) {
+      link = new Link(() => this.#open(purpose, node), this.#clock)
+      links.set(purpose, link)
+    }
+    return link
+  }
+
+  /** A node that takes its time may have been replaced meanwhile: the attempt is then given up. */
+  async #lookingAgain(opening: Promise<Session>): Promise<Session> {
+    let cancel = (): void => undefined
+    const again = (): void => {
+      cancel = this.#clock.after(SLOW_OPENING_MS, () => {
+        void this.#refresh()
+        again()
+      })
+    }
+    again()
+    try {
+      return await opening
+    } finally {
+      cancel()
+    }
+  }
+
   async #nodeFor(tag: string): Promise<string> {
     if (this.#topology.nodeFor(tag) === undefined) await this.#topology.refresh()
     const node = this.#topology.nodeFor(tag)
     if (node !== undefined) return node
     throw new MillraceError('UNAVAILABLE', 'No node of the cluster serves the slot')
+  }
+
+  /** Learns anew who serves what, and lets go of connections that lead elsewhere. */
+  async #refresh(): Promise<void> {
+    try {
+      await this.#topology.refresh()
+    } catch {
+      // Whoever goes on will meet the reason again.
+      return
+    }
+    // A blocked read would hear only after a while that its slot has moved.
+    for (const own of this.#own) own.slotsChanged()
+    for (const [node, links] of this.#shared) {
+      if (this.#topology.isInUse(node)) continue
+      for (const link of links.values()) link.abandon('its node serves no slots')
+    }
   }
 
   async #until<T>(
@@ -193,7 +245,7 @@ export class Connections {
         lastError = error
       }
       if (this.#clock.monotonicMs() >= endMs) throw unavailable(what, deadlineMs, lastError)
-      await this.#topology.refresh().catch(() => undefined)
+      await this.#refresh()
       await pause(this.#clock, pauseMs, wait.signal)
     }
   }
@@ -205,6 +257,8 @@ export interface OwnLink {
   session(wait?: WaitOptions): Promise<Session>
   readonly current: Session | undefined
   close(): void
+  /** Gives up the connection if it leads to where the tag is no longer served. */
+  slotsChanged(): void
 }
 
 function unavailable(what: string, deadlineMs: number, lastError: unknown): MillraceError {

@@ -19,6 +19,7 @@ export class Link {
   #attempt: Promise<Session> | undefined
   #failures = 0
   #notBeforeMs = 0
+  #giveUpAttempt: ((reason: Error) => void) | undefined
 
   constructor(open: () => Promise<Session>, clock: Clock) {
     this.#open = open
@@ -40,6 +41,12 @@ export class Link {
     return this.#attempt
   }
 
+  /** Ends the session, and gives up an attempt that is under way: it leads to where nobody wants to be. */
+  abandon(reason: string): void {
+    this.#current?.end(reason)
+    this.#giveUpAttempt?.(new MillraceError('UNAVAILABLE', reason))
+  }
+
   close(): void {
     this.#closed.abort()
     this.#current?.end('the link was closed')
@@ -51,7 +58,7 @@ export class Link {
     if (waitMs > 0) await pause(this.#clock, waitMs, this.#closed.signal)
     this.#throwIfClosed()
     try {
-      const session = await this.#open()
+      const session = await this.#openUnlessGivenUp()
       if (this.#closed.signal.aborted) session.end('the link was closed')
       this.#throwIfClosed()
       this.#failures = 0
@@ -61,6 +68,25 @@ export class Link {
       const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures++, GREATEST_BACKOFF_MS)
       this.#notBeforeMs = this.#clock.monotonicMs() + backoffMs * (0.5 + Math.random() / 2)
       throw error
+    }
+  }
+
+  async #openUnlessGivenUp(): Promise<Session> {
+    const { promise: givenUp, reject } = Promise.withResolvers<never>()
+    const opening = this.#open()
+    this.#giveUpAttempt = (reason) => {
+      reject(reason)
+      opening.then(
+        (late) => {
+          late.end(reason.message)
+        },
+        () => undefined,
+      )
+    }
+    try {
+      return await Promise.race([opening, givenUp])
+    } finally {
+      this.#giveUpAttempt = undefined
     }
   }
 

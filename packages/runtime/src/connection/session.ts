@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly connectTimeoutMs: number
   /** For blocking connections: how long one read may block. */
   readonly blockMs?: number
+  /** For the others: how long a reply may take. @defaultValue 5_000 */
+  readonly replyTimeoutMs?: number
 }
 
 /**
@@ -53,13 +55,18 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     connectionName: `${options.clientName}:${options.purpose}`,
     connectTimeout: options.connectTimeoutMs,
     // A half-open socket is only ever noticed by this timer, which runs while a reply is awaited.
-    socketTimeout: options.blockMs === undefined ? REPLY_TIMEOUT_MS : options.blockMs + 1_500,
+    socketTimeout:
+      options.blockMs === undefined
+        ? (options.replyTimeoutMs ?? REPLY_TIMEOUT_MS)
+        : options.blockMs + 1_500,
     // The client would send in-flight commands again after a reconnect, and so write twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     // Reconnecting is ours: a new connection is a new session.
     retryStrategy: () => null,
+    // Looking at INFO first would cost a round trip and a right; LOADING is an answer like others.
+    enableReadyCheck: false,
     sentinelRetryStrategy: () => null,
     keepAlive: 10_000,
     noDelay: true,

@@ -1,6 +1,8 @@
 import type { RedisOptions } from 'ioredis'
 import slotOf from 'cluster-key-slot'
 import { messageOf, MillraceError } from '../errors.ts'
+import type { Clock } from '../lifecycle/clock.ts'
+import { firstAnswer } from './first-answer.ts'
 import type { HostPort, ResolvedConnectOptions } from './options.ts'
 import { openSession } from './session.ts'
 
@@ -8,19 +10,28 @@ import { openSession } from './session.ts'
 export interface Topology {
   /** The node that serves the streams of this tag; undefined until the cluster said so. */
   nodeFor(tag: string): string | undefined
-  /** How to connect to the node. */
+  /** Whether any streams are with the node, as far as is known. */
+  isInUse(node: string): boolean
+  /** How to connect to the node, also when it serves nothing any more. */
   options(node: string): RedisOptions
   /** Asks again who serves what, after a redirection or a failure. Never rejects twice at once. */
   refresh(): Promise<void>
 }
 
 const ONLY_NODE = 'primary'
+/** After so long without an answer another node is asked as well, in milliseconds. */
+const PATIENCE_MS = 300
+/** How long connecting to a node that is asked, and each of its answers, may take, in milliseconds. */
+const DISCOVERY_TIMEOUT_MS = 1_000
 
-export function topologyOf(options: ResolvedConnectOptions): Topology {
+export function topologyOf(options: ResolvedConnectOptions, clock: Clock): Topology {
   const { address } = options
-  if (address.kind === 'cluster') return new ClusterTopology(address.seeds, address.node, options)
+  if (address.kind === 'cluster') {
+    return new ClusterTopology(address.seeds, address.node, options, clock)
+  }
   return {
     nodeFor: () => ONLY_NODE,
+    isInUse: () => true,
     options: () => address.node,
     // A sentinel set is asked whenever a connection is opened.
     refresh: () => Promise.resolve(),
@@ -36,22 +47,37 @@ class ClusterTopology implements Topology {
   readonly #node: RedisOptions
   readonly #options: ResolvedConnectOptions
   readonly #slots: (string | undefined)[] = new Array<string | undefined>(16_384)
+  /** The masters, by name; names are addresses. */
   readonly #known = new Map<string, HostPort>()
+  /** All nodes ever heard of: a connection may be on its way to one that serves nothing any more. */
+  readonly #addresses = new Map<string, HostPort>()
+  readonly #clock: Clock
   #refreshing: Promise<void> | undefined
 
-  constructor(seeds: readonly HostPort[], node: RedisOptions, options: ResolvedConnectOptions) {
+  constructor(
+    seeds: readonly HostPort[],
+    node: RedisOptions,
+    options: ResolvedConnectOptions,
+    clock: Clock,
+  ) {
     this.#seeds = seeds
     this.#node = node
     this.#options = options
+    this.#clock = clock
   }
 
   nodeFor(tag: string): string | undefined {
     return this.#slots[slotOf(tag)]
   }
 
+  isInUse(node: string): boolean {
+    return this.#known.has(node)
+  }
+
   options(node: string): RedisOptions {
-    const { host, port } = this.#known.get(node) ?? { host: '127.0.0.1', port: 6379 }
-    return { ...this.#node, host, port }
+    const address = this.#addresses.get(node)
+    if (address === undefined) throw new MillraceError('INTERNAL', `Nobody has told of a node ${node}`)
+    return { ...this.#node, ...address }
   }
 
   refresh(): Promise<void> {
@@ -62,20 +88,36 @@ class ClusterTopology implements Topology {
   }
 
   async #read(): Promise<void> {
-    const problems: Error[] = []
-    for (const candidate of [...this.#known.values(), ...this.#seeds]) {
-      try {
-        this.#learn(await this.#ask(candidate), candidate)
-        return
-      } catch (error) {
-        problems.push(error instanceof Error ? error : new Error(messageOf(error)))
+    try {
+      const { reply, asked } = await firstAnswer(
+        this.#clock,
+        this.#candidates(),
+        async (candidate) => ({ reply: await this.#ask(candidate), asked: candidate }),
+        PATIENCE_MS,
+      )
+      this.#learn(reply, asked)
+    } catch (error) {
+      const problems = error instanceof AggregateError ? (error.errors as unknown[]) : [error]
+      const last = problems.at(-1)
+      if (last !== undefined && problems.every((p) => p instanceof MillraceError && !p.retryable)) {
+        throw last
       }
+      throw new MillraceError('UNAVAILABLE', `No node of the cluster answers: ${messageOf(last)}`, {
+        cause: error,
+      })
     }
-    const last = problems.at(-1)
-    if (problems.every((p) => p instanceof MillraceError && !p.retryable) && last !== undefined) throw last
-    throw new MillraceError('UNAVAILABLE', `No node of the cluster answers: ${messageOf(last)}`, {
-      cause: new AggregateError(problems),
-    })
+  }
+
+  /**
+   * Begins with any of the nodes: one that is cut off from the others goes on telling what it knew,
+   * and must not be believed again and again.
+   */
+  #candidates(): HostPort[] {
+    const byName = new Map(this.#known)
+    for (const seed of this.#seeds) byName.set(nameOf(seed), seed)
+    const all = [...byName.values()]
+    const first = Math.floor(Math.random() * all.length)
+    return [...all.slice(first), ...all.slice(0, first)]
   }
 
   async #ask(candidate: HostPort): Promise<unknown> {
@@ -83,7 +125,8 @@ class ClusterTopology implements Topology {
       purpose: 'discovery',
       node: { ...this.#node, ...candidate },
       clientName: this.#options.clientName,
-      connectTimeoutMs: Math.min(this.#options.connectTimeoutMs, 1_000),
+      connectTimeoutMs: Math.min(this.#options.connectTimeoutMs, DISCOVERY_TIMEOUT_MS),
+      replyTimeoutMs: DISCOVERY_TIMEOUT_MS,
     })
     try {
       return await session.client.call('cluster', 'slots')
@@ -102,9 +145,15 @@ class ClusterTopology implements Topology {
       const [from, to, master] = range as [number, number, [string | null, number]]
       // A node that does not know its own address says '' or null: it is the one that was asked.
       const host = master[0] === null || master[0] === '' ? asked.host : master[0]
-      const key = `${host}:${master[1]}`
-      this.#known.set(key, { host, port: Number(master[1]) })
-      this.#slots.fill(key, Number(from), Number(to) + 1)
+      const address = { host, port: Number(master[1]) }
+      const name = nameOf(address)
+      this.#known.set(name, address)
+      this.#addresses.set(name, address)
+      this.#slots.fill(name, Number(from), Number(to) + 1)
     }
   }
+}
+
+function nameOf({ host, port }: HostPort): string {
+  return `${host}:${port}`
 }

@@ -41,7 +41,10 @@ const GREATEST_BACKOFF_MS = 1_000
  */
 export class Consumer<Data> {
   readonly name: string
-  /** Settles when the consumer first holds the lease, or stands by for it. */
+  /**
+   * Resolves when the consumer first holds the lease, or stands by for it; rejects when it stopped or
+   * was closed before.
+   */
   readonly ready: Promise<void>
   /** Resolves after `close()`; rejects with the reason when the consumer stopped by itself. */
   readonly done: Promise<void>
@@ -61,6 +64,7 @@ export class Consumer<Data> {
   #state: ConsumerState = { is: 'idle' }
   #tenure: Tenure<Data> | undefined
   #loop: Promise<void> | undefined
+  #drained: Promise<void> | undefined
   #closed: Promise<void> | undefined
   #everReady = false
   /** Whether a request for the lease is on its way. */
@@ -134,14 +138,18 @@ export class Consumer<Data> {
     if (this.#pauses.size === 0) this.#tenure?.wake()
   }
 
-  /** The same as `close`: stops taking in, lets running handlers finish, stores the position. */
+  /**
+   * Takes in nothing more and lets running handlers finish; the lease stays until `close`. After the
+   * deadline the handlers' signals fire and draining ends without them. Idempotent.
+   */
   drain(options: CloseOptions = {}): Promise<void> {
-    return this.close(options)
+    this.#drained ??= this.#drain(options.deadlineMs ?? DEFAULT_CLOSE_DEADLINE_MS)
+    return this.#drained
   }
 
   /** Drains, releases the lease, and ends. Idempotent: a second call answers the same promise. */
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closed ??= this.#close(options.deadlineMs ?? DEFAULT_CLOSE_DEADLINE_MS)
+    this.#closed ??= this.#close(options)
     return this.#closed
   }
 
@@ -154,10 +162,14 @@ export class Consumer<Data> {
     return this.close()
   }
 
-  async #close(deadlineMs: number): Promise<void> {
-    this.#offSignal()
+  async #drain(deadlineMs: number): Promise<void> {
     if (this.#state.is === 'idle' || isRunning(this.#state)) this.#state = { is: 'draining' }
     if (this.#tenure !== undefined) await this.#drainTenure(this.#tenure, deadlineMs)
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    this.#offSignal()
+    await this.drain(options)
     // Whatever is still to be said to Redis has a little time; then the lease runs out by itself.
     const cancel = this.#core.clock.after(RELEASE_DEADLINE_MS, () => {
       this.#closing.abort()
@@ -169,7 +181,11 @@ export class Consumer<Data> {
     cancel()
     this.#closing.abort()
     if (this.#state.is !== 'stopped') this.#state = { is: 'closed' }
-    this.#ready.resolve()
+    this.#ready.reject(
+      new MillraceError('CLOSED', `Consumer ${this.name} was closed before it was ready`, {
+        name: this.name,
+      }),
+    )
     this.#done.resolve()
   }
 

@@ -40,6 +40,25 @@ export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   })
 }
 
+/** Settles like the promise, or rejects with `ABORTED` when the signal fires; the promise goes on. */
+export async function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  what: string,
+): Promise<T> {
+  if (signal === undefined) return await promise
+  const { promise: stopped, reject } = Promise.withResolvers<never>()
+  const off = onAbort(signal, () => {
+    reject(abortedError(signal, what))
+  })
+  try {
+    return await Promise.race([promise, stopped])
+  } finally {
+    off()
+    stopped.catch(() => undefined)
+  }
+}
+
 /** Settles like the promise, or rejects with the error that `expired` makes once the time is up. */
 export async function withDeadline<T>(
   clock: Clock,

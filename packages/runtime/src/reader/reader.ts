@@ -2,19 +2,21 @@ import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { isMillraceError, MillraceError } from '../errors.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
-import { type Decode, decoderOf } from '../stream/decode.ts'
+import { decoderOf } from '../stream/decode.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import type { Decoded, Event } from '../stream/event.ts'
 import { readFigures } from '../stream/open-stream-script.ts'
 import { FIRST_ID } from '../stream/stream-id.ts'
 import type { StreamFeed } from '../tail/stream-feed.ts'
-import type { Subscriber, Subscription } from '../tail/subscription.ts'
+import type { Subscription } from '../tail/subscription.ts'
 import type { Tails } from '../tail/tails.ts'
 import { assertReadable, type Cursor, resolveStart } from './cursor.ts'
 import type { ResolvedReaderOptions } from './options.ts'
 
 /** A pause before looking again when Redis is away, in milliseconds. */
 const LOOK_AGAIN_MS = 250
+/** What readers are called in diagnostics; they have no names of their own. */
+const READER = 'reader'
 
 /**
  * Reads an event stream from a position that the caller keeps: an async iterable, to be iterated once.
@@ -22,12 +24,7 @@ const LOOK_AGAIN_MS = 250
  * the loop is left, or (with `live: false`) at the end of the stream; it ends with `CURSOR_INVALID`
  * when its position means nothing any more.
  */
-export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscriber<Data> {
-  readonly name = 'reader'
-  readonly decode: Decode<Data>
-  readonly latencyBudgetMs: number
-  readonly creditEvents: number
-  readonly creditBytes: number
+export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
   readonly #core: Core
   readonly #stream: EventStream<never, Data>
   readonly #options: ResolvedReaderOptions
@@ -51,12 +48,23 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
     this.#core = core
     this.#stream = stream
     this.#options = options
-    this.decode = decoderOf(stream)
-    this.latencyBudgetMs = options.latencyBudgetMs
-    this.creditEvents = options.bufferEvents
-    this.creditBytes = options.bufferBytes
     this.#feed = tails.feed(stream)
-    this.#subscription = this.#feed.subscribe(this)
+    this.#subscription = this.#feed.subscribe<Data>({
+      name: READER,
+      decode: decoderOf(stream),
+      latencyBudgetMs: options.latencyBudgetMs,
+      creditEvents: options.bufferEvents,
+      creditBytes: options.bufferBytes,
+      receive: (batch) => {
+        this.#receive(batch)
+      },
+      caughtUp: () => {
+        this.#caughtUp()
+      },
+      interrupted: (reason) => {
+        this.#interrupted(reason)
+      },
+    })
     this.#wasThere = typeof options.from === 'string' && options.from.includes('.')
     this.#offSignal = onAbort(options.signal, () => void this.close())
   }
@@ -114,29 +122,27 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>>, Subscri
     return this.close()
   }
 
-  /** For the tail. @internal */
-  receive(batch: readonly Decoded<Data>[]): void {
+  #receive(batch: readonly Decoded<Data>[]): void {
     this.#atEnd = false
     for (const decoded of batch) this.#queue.push(decoded)
     this.#wake()
   }
 
-  /** For the tail. @internal */
-  caughtUp(): void {
+  #caughtUp(): void {
     this.#atEnd = true
     // What is published from here on is not part of this reading.
     if (!this.#options.live) this.#subscription.suspend()
     this.#wake()
   }
 
-  /** For the tail: drops what waits here and goes on after the last event that the caller took. @internal */
-  interrupted(reason: string): void {
+  /** Drops what waits here and goes on after the last event that the caller took. */
+  #interrupted(reason: string): void {
     this.#queue = []
     this.#head = 0
     channels.loopFailed.publish({
       loop: 'reader',
       stream: this.#stream.name,
-      name: this.name,
+      name: READER,
       error: new Error(reason),
     })
     void this.#open()

@@ -50,9 +50,27 @@ describe('The life of a consumer', () => {
     await consumer.ready
     const first = consumer.close()
     expect(consumer.close()).toBe(first)
-    expect(consumer.drain()).toBe(first)
     await first
     expect(consumer.close()).toBe(first)
+  })
+
+  it('keeps its lease while it is drained, and gives it back when it is closed', async () => {
+    const millrace = await bed.open()
+    const stream = bed.stream()
+    const handled: number[] = []
+    const consumer = millrace.consumer(stream, { name: 'board' }).start(({ data }) => {
+      handled.push(data.n)
+    })
+    await consumer.ready
+    await consumer.drain()
+    await millrace.publish(stream, { n: 1 })
+    const [held] = (await millrace.inspect(stream)).consumers
+    expect(held).toMatchObject({ held: true, lag: { events: 1 } })
+    expect(consumer.state.is).toBe('draining')
+    expect(handled).toEqual([])
+    await consumer.close()
+    const [released] = (await millrace.inspect(stream)).consumers
+    expect(released?.held).toBe(false)
   })
 
   it('cannot be started once close was called, even when that was a moment ago', async () => {

@@ -88,7 +88,7 @@ function commandsOf(rules: readonly string[]): string[] {
 
 /** What every connection sends by itself; HELLO and AUTH need no right. */
 function withClientLibrary(commands: readonly string[]): string[] {
-  return [...new Set([...commands, 'info', 'client|setname'])]
+  return [...new Set([...commands, 'client|setname'])]
     .filter((command) => command !== 'hello')
     .toSorted()
 }
