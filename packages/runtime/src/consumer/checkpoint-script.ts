@@ -11,10 +11,11 @@ its holder is still the one and the stream still is what the holder read. Sendin
 again does no harm.
 KEYS 1 stream, 2 meta, then state and redrive stream of each consumer
 ARGV for each consumer 10: name, token, incarnation, position to start from, position to store or '',
-  id that may be the greatest instead or '', index or '', ranges or '=' for unchanged,
+  ids that may be the greatest instead, with commas around, index or '', ranges or '=' for unchanged,
   attempts or '=' for unchanged, '1' to release the lease
 Answers {incarnation, last-generated-id or '', entries-added}, then for each consumer
-  {'OK', note, length of its redrive stream}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position, greatest id found}
+  {'OK', note, length of its redrive stream}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position,
+  greatest ids found}
 ]]
 ${streamIdLua}
 local stream, meta = KEYS[1], KEYS[2]
@@ -50,19 +51,24 @@ local function store(state, redrive, a)
   if f[4] ~= from and not (to ~= '' and f[4] == to) then return {'REWIND', f[4], ''} end
   local changes = {}
   local note = ''
+  -- All that is in the way is told at once: with one at a time, ranges and position would take turns.
+  local strange = {}
+  local function look(found, expected)
+    if found == '' or found == expected or named:find(',' .. found .. ',', 1, true) then return end
+    strange[#strange + 1] = found
+  end
   if ARGV[a + 7] ~= '=' then
     for first, until_id in ARGV[a + 7]:gmatch('([%d%-]+)>([%d%-]+)') do
       if last == '' or id_before(last, until_id) then return {'REWIND', f[4], ''} end
-      local found = greatest(first, until_id)
-      if found ~= '' and found ~= until_id and found ~= named then return {'REWIND', f[4], found} end
+      look(greatest(first, until_id), until_id)
     end
     changes[#changes + 1] = 'ranges'
     changes[#changes + 1] = ARGV[a + 7]
   end
   if to ~= '' and f[4] ~= to then
     if last == '' or id_before(last, to) then return {'REWIND', f[4], ''} end
-    local found = greatest('(' .. from, to)
-    if found ~= '' and found ~= to and found ~= named then return {'REWIND', f[4], found} end
+    look(greatest('(' .. from, to), to)
+    if #strange > 0 then return {'REWIND', f[4], table.concat(strange, ',')} end
     local index = ARGV[a + 6]
     if to == last then
       index = tostring(added)
@@ -87,6 +93,7 @@ local function store(state, redrive, a)
       note = 'image'
     end
   end
+  if #strange > 0 then return {'REWIND', f[4], table.concat(strange, ',')} end
   if ARGV[a + 8] ~= '=' then
     changes[#changes + 1] = 'attempts'
     changes[#changes + 1] = ARGV[a + 8]
@@ -120,8 +127,8 @@ export interface CheckpointRequest {
   readonly from: string
   /** The new position; '' to leave it. */
   readonly to: string
-  /** An id that the holder processed and that may be the greatest in place of `to`; '' for none. */
-  readonly named: string
+  /** Ids that the holder processed and that may be the greatest in place of the one that it stores. */
+  readonly named: readonly string[]
   /** How many events lie at or before `to`; undefined when not known. */
   readonly index: number | undefined
   /** Ranges as text; undefined to leave them. */
@@ -140,7 +147,7 @@ export type CheckpointAnswer =
     }
   | { readonly outcome: 'lost' }
   | { readonly outcome: 'recreated' }
-  | { readonly outcome: 'rewind'; readonly stored: string; readonly found: string }
+  | { readonly outcome: 'rewind'; readonly stored: string; readonly found: readonly string[] }
   | { readonly outcome: 'error'; readonly message: string }
 
 export async function checkpoint(
@@ -156,7 +163,7 @@ export async function checkpoint(
       request.incarnation,
       request.from,
       request.to,
-      request.named,
+      request.named.length === 0 ? '' : `,${request.named.join(',')},`,
       request.index ?? '',
       request.ranges ?? '=',
       request.attempts ?? '=',
@@ -185,7 +192,11 @@ function answerOf(text: readonly string[]): CheckpointAnswer {
     case 'RECREATED':
       return { outcome: 'recreated' }
     case 'REWIND':
-      return { outcome: 'rewind', stored: text[1] ?? '', found: text[2] ?? '' }
+      return {
+        outcome: 'rewind',
+        stored: text[1] ?? '',
+        found: (text[2] ?? '').split(',').filter((id) => id !== ''),
+      }
     default:
       return { outcome: 'error', message: text[1] ?? 'no answer' }
   }

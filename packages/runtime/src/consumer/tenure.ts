@@ -57,7 +57,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #interruptions = 0
   readonly #confirmations = new Confirmations()
   #stored: string
-  #named = ''
+  /** What may be the greatest instead of what is stored, because a neighbour deletes events. */
+  #named: readonly string[] = []
   #rangesStored: string
   #attemptsDirty = false
   readonly #trust: LeaseTrust
@@ -347,7 +348,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   #confirmed(request: CheckpointRequest, sentMs: number): void {
     this.#trust.confirmed(sentMs)
-    this.#named = ''
+    this.#named = []
     if (request.ranges !== undefined) this.#rangesStored = request.ranges
     if (request.to === '') return
     this.#stored = request.to
@@ -377,13 +378,13 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   }
 
   /** An entry lies where only processed ones should, or the position is not what we had. */
-  #refused(request: CheckpointRequest, stored: string, found: string): void {
+  #refused(request: CheckpointRequest, stored: string, found: readonly string[]): void {
     // The request was refused as a whole, its attempts too.
     if (request.attempts !== undefined) this.#attemptsDirty = true
-    const processed = stored === this.#stored && found !== '' && this.#backlog.hasProcessed(found)
-    if (processed && this.#named !== found) {
-      // A neighbour deleted the event at our watermark; the one before it is ours as well.
-      this.#named = found
+    const processed = found.length > 0 && found.every((id) => this.#backlog.hasProcessed(id))
+    if (stored === this.#stored && processed) {
+      // A neighbour deleted the events that we name; the ones before them are ours as well.
+      this.#named = [...request.named, ...found]
       this.#scope.pulse.soon(this)
       return
     }
