@@ -9,7 +9,7 @@ export interface WorkerPlan {
   readonly stream: string
   readonly role:
     | { readonly is: 'consumer'; readonly name: string; readonly leaseMs?: number; readonly checkpointEvery?: number }
-    | { readonly is: 'member'; readonly name: string; readonly leaseMs?: number; readonly hang?: boolean }
+    | { readonly is: 'member'; readonly name: string; readonly leaseMs?: number; readonly hangsAtFirst?: boolean }
     | { readonly is: 'producer'; readonly producerId: string }
   readonly sameHostTakeover?: boolean
 }

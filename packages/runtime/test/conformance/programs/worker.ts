@@ -12,11 +12,14 @@ const millrace = await connect(plan.address, {
   sameHostTakeover: plan.sameHostTakeover ?? true,
 })
 
-/** Resolves when the message has left this process: what was told is known even if this one is killed now. */
+/**
+ * Resolves when the message has left this process: what was told is known even if this one is killed
+ * now. Like any handler with something to wait for, it lets the process do other things meanwhile.
+ */
 function tell(message: WorkerMessage): Promise<void> {
   return new Promise((resolve) => {
     process.send?.(message, () => {
-      resolve()
+      setImmediate(resolve)
     })
   })
 }
@@ -36,10 +39,13 @@ switch (role.is) {
     break
   }
   case 'member': {
-    const { is: _, hang = false, ...options } = role
+    const { is: _, hangsAtFirst = false, ...options } = role
+    let hangs = hangsAtFirst
     const member = millrace.consumerGroup(stream, options).start(async (event, { lease, signal }) => {
       await handle(event, lease.token)
-      if (hang) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      if (!hangs) return
+      hangs = false
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
     })
     await member.ready
     await tell({ tells: 'ready' })
