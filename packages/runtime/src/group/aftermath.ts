@@ -67,7 +67,7 @@ export class Aftermath {
     const starts = held.attempt - 1
     const error = new MillraceError(
       'HANDLER_FAILED',
-      `Event ${held.id} was started ${starts} times and never settled`,
+      `Event ${held.eventId} was started ${starts} times and never settled`,
     )
     if (this.#parts.options.onExhausted === 'stop') {
       this.#stopAt(held, error)
@@ -108,7 +108,7 @@ export class Aftermath {
     this.#parts.stop(
       new MillraceError(
         'HANDLER_FAILED',
-        `Event ${held.id} failed for good, and the owner chose to stop`,
+        `Event ${held.eventId} failed for good, and the owner chose to stop`,
         {
           ...facts,
           cause,

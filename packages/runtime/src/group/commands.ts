@@ -2,6 +2,7 @@ import { evaluate, type Script, type ScriptArgument } from '../connection/script
 import type { WaitOptions } from '../connection/connections.ts'
 import type { Session } from '../connection/session.ts'
 import type { Core } from '../core.ts'
+import { RedriveCommands } from '../dead-letters/group-commands.ts'
 import { formatHost } from '../lease/host.ts'
 import { MillraceError } from '../errors.ts'
 import { newIncarnation } from '../stream/incarnation.ts'
@@ -38,6 +39,8 @@ const REVOKED_KEPT_SECONDS = 3_600
  */
 export class GroupCommands {
   readonly keys: StreamKeys
+  /** Those about redriven events. */
+  readonly redrives: RedriveCommands
   readonly #core: Core
   readonly #options: ResolvedGroupOptions
   readonly #stream: string
@@ -46,6 +49,7 @@ export class GroupCommands {
     this.#core = core
     this.#stream = stream
     this.keys = keys
+    this.redrives = new RedriveCommands(core, keys, options)
     this.#options = options
   }
 

@@ -62,7 +62,7 @@ export class Dispatcher<Data> {
   }
 
   runningIds(): string[] {
-    return [...this.#running].map((held) => held.id)
+    return [...this.#running].map((held) => held.eventId)
   }
 
   enqueue(held: Held): void {
@@ -109,7 +109,7 @@ export class Dispatcher<Data> {
   disown(reason: Error, entries: Iterable<Held> = this.#running): void {
     for (const held of entries) {
       held.lost = true
-      if (this.#running.has(held)) this.#lost.set(held.id, held)
+      if (this.#running.has(held)) this.#lost.set(held.key, held)
       held.delivery?.abort(reason)
     }
   }
@@ -130,8 +130,8 @@ export class Dispatcher<Data> {
 
   #start(held: Held, permit: StartPermit, nowMs: number): void {
     if (held.lost) return
-    if (this.#lost.size > 0 && this.#lost.has(held.id)) {
-      this.#behindLost.set(held.id, held)
+    if (this.#lost.size > 0 && this.#lost.has(held.key)) {
+      this.#behindLost.set(held.key, held)
       return
     }
     const fields = held.fields
@@ -140,8 +140,9 @@ export class Dispatcher<Data> {
     held.phase = 'running'
     held.startedMs = nowMs
     held.timedOut = false
-    held.delivery = new Delivery(held.attempt, held.redelivered || held.attempt > 1, permit.lease)
-    const decoded = this.#options.decode([held.id, fields], permit.incarnation)
+    const { attempt, redriven } = held
+    held.delivery = new Delivery(attempt, held.redelivered || attempt > 1, permit.lease, redriven)
+    const decoded = this.#options.decode([held.eventId, fields], permit.incarnation)
     if (!(decoded instanceof Promise)) {
       this.#handle(held, decoded, held.delivery)
       return
@@ -205,11 +206,11 @@ export class Dispatcher<Data> {
   /** What succeeded here need not run again if it was handed to this member anew meanwhile. */
   #finishLost(held: Held, outcome: Outcome): void {
     this.#options.finishedLost()
-    if (this.#lost.get(held.id) !== held) return
-    this.#lost.delete(held.id)
-    const next = this.#behindLost.get(held.id)
+    if (this.#lost.get(held.key) !== held) return
+    this.#lost.delete(held.key)
+    const next = this.#behindLost.get(held.key)
     if (next === undefined) return
-    this.#behindLost.delete(held.id)
+    this.#behindLost.delete(held.key)
     if (outcome.kind === 'done') this.#options.finished(next, done)
     else this.#ready.push(next)
   }
@@ -239,7 +240,7 @@ export class Dispatcher<Data> {
       held.delivery?.abort(
         new MillraceError(
           'HANDLER_FAILED',
-          `The handler of ${held.id} ran longer than ${handlerTimeoutMs} ms`,
+          `The handler of ${held.eventId} ran longer than ${handlerTimeoutMs} ms`,
         ),
       )
     }

@@ -200,7 +200,7 @@ export class ConsumerGroup<Data> {
     })
     try {
       workbench.drain()
-      await loop.stopReading()
+      await loop.stopReading(expired.signal)
       await this.#running
       await workbench.finished(expired.signal)
     } finally {

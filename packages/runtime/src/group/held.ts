@@ -10,6 +10,10 @@ export type Phase = 'parked' | 'ready' | 'running' | 'settling'
 /** One entry that is pending for this member. */
 export class Held {
   readonly id: string
+  /** The id of the event in its stream. */
+  eventId: string
+  /** Whether it was redriven: `id` is then its id on the redrive stream. */
+  redriven = false
   phase: Phase
   /** The stored fields while it is ready. */
   fields: readonly (string | Buffer)[] | undefined
@@ -37,6 +41,7 @@ export class Held {
     origin: { readonly redelivered: boolean; readonly quarantined: boolean },
   ) {
     this.id = id
+    this.eventId = id
     this.phase = phase
     this.fields = undefined
     this.bytes = 0
@@ -44,6 +49,11 @@ export class Held {
     this.readyMs = nowMs
     this.redelivered = origin.redelivered
     this.quarantined = origin.quarantined
+  }
+
+  /** Tells entries of the stream and redriven ones apart, which have ids of their own. */
+  get key(): string {
+    return this.redriven ? `redrive ${this.id}` : this.id
   }
 }
 

@@ -109,6 +109,7 @@ export class Keeper<Data> {
     this.#observations = findings.observations
     if (!this.#claiming) this.#claimable = findings.claimable
     void this.claim()
+    this.#workbench.redrives.notice(answer.redrive)
     const most = sizeBefore + this.#workbench.received - receivedBefore
     const least = Math.min(sizeBefore, holdings.size) - holdings.settling
     if (this.#alarm.look(answer.pending, least, most)) void this.#compare()

@@ -97,10 +97,10 @@ export class MemberLoop<Data> {
     }
   }
 
-  /** Ends reading; the membership goes on. */
-  async stopReading(): Promise<void> {
+  /** Ends reading, the hard way once the signal fires; the membership goes on. */
+  async stopReading(hurry: AbortSignal): Promise<void> {
     this.#closing.abort()
-    await this.#reader?.interrupt()
+    await this.#reader?.interrupt(hurry)
     this.#session?.end('the member reads no more')
   }
 
@@ -167,7 +167,8 @@ export class MemberLoop<Data> {
       )
       await this.#reader.run(signal)
     } catch (error) {
-      await this.#core.connections.noteTrouble(session, error)
+      // Nobody waits for another route when nothing will be read any more.
+      if (!signal.aborted) await this.#core.connections.noteTrouble(session, error)
       throw error
     } finally {
       this.#reader = undefined

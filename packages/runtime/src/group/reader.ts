@@ -1,7 +1,7 @@
 import type { Core } from '../core.ts'
 import type { Session } from '../connection/session.ts'
 import { messageOf, MillraceError } from '../errors.ts'
-import { pause } from '../lifecycle/signals.ts'
+import { onAbort, pause } from '../lifecycle/signals.ts'
 import type { RawEntry } from '../stream/entry.ts'
 import type { Identity } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
@@ -30,6 +30,7 @@ export class Reader {
   readonly #sink: ReadSink
   readonly #onReply: () => void
   #outstanding: Promise<readonly RawEntry[]> | undefined
+  #abandon: (error: Error) => void = () => undefined
 
   constructor(
     core: Core,
@@ -53,6 +54,48 @@ export class Reader {
   async run(signal: AbortSignal): Promise<void> {
     // The connection may also end while nothing is wanted from it.
     const either = AbortSignal.any([signal, this.#session.signal])
+    // Over a dead socket a read that was given up would take seconds to fail.
+    const off = onAbort(this.#session.signal, () => {
+      this.#abandon(endOf(this.#session))
+    })
+    try {
+      await this.#read(signal, either)
+    } finally {
+      off()
+    }
+  }
+
+  /**
+   * Ends a read that is blocked in Redis, so that nothing more comes in; resolves when it has ended,
+   * when that takes too long, or when the signal fires.
+   */
+  async interrupt(hurry?: AbortSignal): Promise<void> {
+    const outstanding = this.#outstanding
+    if (outstanding === undefined) return
+    const settled = new AbortController()
+    const onSettled = (): void => {
+      settled.abort()
+    }
+    outstanding.then(onSettled, onSettled)
+    const enough = hurry === undefined ? settled.signal : AbortSignal.any([settled.signal, hurry])
+    const { clock, connections } = this.#core
+    const endMs = clock.monotonicMs() + UNBLOCK_FOR_MS
+    try {
+      while (!enough.aborted && clock.monotonicMs() < endMs) {
+        await connections.call(
+          'control',
+          this.#commands.keys.tag,
+          (session) => session.client.call('client', 'unblock', this.#session.clientId),
+          { signal: enough, deadlineMs: UNBLOCK_FOR_MS },
+        )
+        await pause(clock, UNBLOCK_EVERY_MS, enough)
+      }
+    } catch {
+      // Without the right to unblock, or without Redis, the read ends by its own BLOCK or its connection.
+    }
+  }
+
+  async #read(signal: AbortSignal, either: AbortSignal): Promise<void> {
     this.#next(signal)
     while (!signal.aborted) {
       if (this.#outstanding === undefined) {
@@ -71,39 +114,17 @@ export class Reader {
     if (this.#outstanding !== undefined) this.#sink.receive(await this.#outstanding)
   }
 
-  /** Ends a read that is blocked in Redis, so that nothing more comes in; resolves when it has ended. */
-  async interrupt(): Promise<void> {
-    const outstanding = this.#outstanding
-    if (outstanding === undefined) return
-    const settled = new AbortController()
-    const onSettled = (): void => {
-      settled.abort()
-    }
-    outstanding.then(onSettled, onSettled)
-    const { clock, connections } = this.#core
-    const endMs = clock.monotonicMs() + UNBLOCK_FOR_MS
-    try {
-      while (!settled.signal.aborted && clock.monotonicMs() < endMs) {
-        await connections.call(
-          'control',
-          this.#commands.keys.tag,
-          (session) => session.client.call('client', 'unblock', this.#session.clientId),
-          { signal: settled.signal, deadlineMs: UNBLOCK_FOR_MS },
-        )
-        await pause(clock, UNBLOCK_EVERY_MS, settled.signal)
-      }
-    } catch {
-      // Without the right to unblock, or without Redis, the read ends by its own BLOCK or its connection.
-    }
-  }
-
   #next(signal: AbortSignal): void {
     const count = signal.aborted ? 0 : this.#sink.wants()
     if (count === 0) {
       this.#outstanding = undefined
       return
     }
-    this.#outstanding = this.#commands.read(this.#session, this.#identity, count, this.#binary)
+    const read = this.#commands.read(this.#session, this.#identity, count, this.#binary)
+    this.#outstanding = new Promise((resolve, reject) => {
+      this.#abandon = reject
+      read.then(resolve, reject)
+    })
     // Whoever waits for it next meets the error; it must not count as unhandled until then.
     this.#outstanding.catch(() => undefined)
   }

@@ -13,7 +13,7 @@ export function reportHandled(
 ): void {
   channels.handled.publish({
     ...facts,
-    id: held.id,
+    id: held.eventId,
     attempt: held.attempt,
     ok: outcome.kind === 'done',
     waitedMs: Math.max(held.startedMs - held.readyMs, 0),

@@ -8,6 +8,9 @@ import type { GroupCommands } from './commands.ts'
 import type { Held } from './held.ts'
 import type { Membership } from './membership.ts'
 
+/** How it is written what became of entries, on the stream or on the redrive stream. */
+export type SettleCommands = Pick<GroupCommands, 'deadLetter' | 'settle'>
+
 /** What a write about one entry led to. */
 export interface SettlerPorts {
   /** The entry is settled: Redis has confirmed it. */
@@ -51,7 +54,7 @@ const ERROR_PAUSE_MS = 500
  * was not confirmed is written again, on the next connection or by the next membership.
  */
 export class Settler {
-  readonly #commands: GroupCommands
+  readonly #commands: SettleCommands
   readonly #clock: Clock
   readonly #ports: SettlerPorts
   readonly #facts: { readonly stream: string; readonly name: string }
@@ -64,7 +67,7 @@ export class Settler {
   #scheduled = false
 
   constructor(
-    commands: GroupCommands,
+    commands: SettleCommands,
     clock: Clock,
     ports: SettlerPorts,
     facts: { readonly stream: string; readonly name: string },
@@ -219,6 +222,9 @@ export class Settler {
     this.#letters.shift()
     switch (answer) {
       case 'OK':
+        this.#report(letter)
+        this.#ports.settled(letter.held)
+        return true
       case 'SETTLED':
         this.#ports.settled(letter.held)
         return true
@@ -231,5 +237,11 @@ export class Settler {
       default:
         throw new MillraceError('INTERNAL', `A script answered ${String(answer satisfies never)}`)
     }
+  }
+
+  #report({ held, reason, attempts, error }: Letter): void {
+    const { eventId: id, redriven } = held
+    const text = messageOf(error ?? '')
+    channels.deadLettered.publish({ ...this.#facts, id, reason, attempts, error: text, redriven })
   }
 }

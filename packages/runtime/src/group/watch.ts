@@ -1,5 +1,5 @@
 import { type HostIdentity, isProvablyGone } from '../lease/host.ts'
-import { type Observation, observe } from '../lease/observation.ts'
+import { lookEveryMs, type Observation, observe } from '../lease/observation.ts'
 import type { OtherMember } from './answers.ts'
 
 /** What a member has seen of the others; a look that failed starts again with {@link nothingSeen}. */
@@ -18,7 +18,7 @@ export interface Claimable {
 export interface Findings {
   readonly observations: Observations
   readonly claimable: readonly Claimable[]
-  /** How long until the next lease may have run out unless its holder is heard of; Infinity for none. */
+  /** How soon to look again, at the latest, to learn in time who is dead; Infinity when there is nobody. */
   readonly nextInMs: number
 }
 
@@ -64,7 +64,9 @@ export function judgeOthers(
       // Reading the process table is not free, so only of those that were just met or have missed a beat.
       claimable.push({ name, record: record.text, why: 'host-gone' })
     } else {
-      nextInMs = Math.min(nextInMs, verdict.observation.sinceMs + beat.leaseMs - nowMs)
+      const leftMs = verdict.observation.sinceMs + beat.leaseMs - nowMs
+      // Its lease may be shorter than ours, and counts only looks that are close enough for it.
+      nextInMs = Math.min(nextInMs, leftMs, lookEveryMs(beat.leaseMs))
     }
     observations.set(name, verdict.observation)
   }

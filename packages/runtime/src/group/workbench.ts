@@ -1,5 +1,6 @@
 import { channels } from '../diagnostics.ts'
 import type { MillraceError } from '../errors.ts'
+import { MemberRedrives } from '../dead-letters/member-redrives.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { RawEntry } from '../stream/entry.ts'
@@ -54,6 +55,7 @@ export class Workbench<Data> {
   readonly #parked: ParkedEntries
   readonly #aftermath: Aftermath
   readonly #intake: Intake
+  readonly #redrives: MemberRedrives
   readonly #changes = new Condition()
   readonly #guard: LeaseGuard
   #paused = false
@@ -116,7 +118,7 @@ export class Workbench<Data> {
       holdings: this.#holdings,
       most: options.concurrency + 32,
       waiting: () => this.#dispatcher.waiting,
-      mayServe: () => !this.#paused && !this.#draining && this.#guard.permit !== undefined,
+      mayServe: () => this.#mayServe,
       fetch: (ids) => commands.fetch(ids, parts.binary, { signal: this.#guard.membership?.signal }),
       recordStart: (held) => {
         this.#settler.writeAttempt(held, held.attempt + 1)
@@ -148,6 +150,33 @@ export class Workbench<Data> {
         parts.ports.stop(error)
       },
     })
+    this.#redrives = new MemberRedrives({
+      options,
+      clock,
+      commands: commands.redrives,
+      binary: parts.binary,
+      facts: this.#facts,
+      waiting: () => this.#dispatcher.waiting,
+      mayServe: () => this.#mayServe,
+      ready: (held) => {
+        this.#dispatcher.enqueue(held)
+        this.#dispatcher.pump()
+      },
+      stop: (error) => {
+        parts.ports.stop(error)
+      },
+      refused: (membership, refusal) => {
+        parts.ports.refused(membership, refusal)
+      },
+      changed: () => {
+        this.#changes.changed()
+      },
+    })
+  }
+
+  /** Redriven events, which are apart from those of the stream. */
+  get redrives(): MemberRedrives {
+    return this.#redrives
   }
 
   /** Under which membership entries are handled and settled. */
@@ -158,6 +187,7 @@ export class Workbench<Data> {
   set membership(membership: Membership | undefined) {
     this.#guard.membership = membership
     this.#settler.membership = membership
+    this.#redrives.membership = membership
     if (membership !== undefined) this.#resume()
   }
 
@@ -196,6 +226,7 @@ export class Workbench<Data> {
   /** Stops settling and starting while the member changes its name; handlers run on. */
   suspend(): void {
     this.#settler.membership = undefined
+    this.#redrives.membership = undefined
     this.#guard.suspend()
   }
 
@@ -244,6 +275,7 @@ export class Workbench<Data> {
     this.#parked.clear()
     this.#dispatcher.takeWaiting()
     this.#dispatcher.disown(reason)
+    this.#redrives.forget()
     for (const held of [...this.#holdings.all()]) this.#holdings.drop(held)
     this.#changes.changed()
   }
@@ -271,17 +303,21 @@ export class Workbench<Data> {
   drain(): void {
     this.#draining = true
     this.#aftermath.drain()
-    for (const held of this.#dispatcher.takeWaiting()) this.#aftermath.release(held)
+    for (const held of this.#dispatcher.takeWaiting()) {
+      if (held.redriven) this.#redrives.release(held)
+      else this.#aftermath.release(held)
+    }
     for (const held of this.#holdings.all()) {
       if (held.phase === 'parked') this.#aftermath.release(held)
     }
     this.#parked.clear()
+    this.#redrives.drain()
   }
 
   /** Resolves when no handler runs and everything is written, or the signal fires. */
   finished(signal: AbortSignal): Promise<void> {
     return this.#changes.until(
-      () => this.#dispatcher.running === 0 && !this.#settler.hasWork,
+      () => this.#dispatcher.running === 0 && !this.#settler.hasWork && !this.#redrives.hasWork,
       signal,
     )
   }
@@ -301,10 +337,16 @@ export class Workbench<Data> {
     this.#dispatcher.close()
     this.#settler.membership = undefined
     this.#settler.forget()
+    this.#redrives.close()
+  }
+
+  get #mayServe(): boolean {
+    return !this.#paused && !this.#draining && this.#guard.permit !== undefined
   }
 
   #resume(): void {
     this.#parked.serve()
+    this.#redrives.serve()
     this.#dispatcher.pump()
     this.#changes.changed()
   }
@@ -312,9 +354,13 @@ export class Workbench<Data> {
   #finished(held: Held, outcome: Outcome): void {
     this.#intake.handled()
     if (channels.handled.hasSubscribers) reportHandled(held, outcome, this.#clock, this.#facts)
-    this.#aftermath.finish(held, outcome)
-    this.#parked.finished(held)
-    if (held.quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4) this.#ports.roomy()
+    if (held.redriven) {
+      this.#redrives.finished(held, outcome)
+    } else {
+      this.#aftermath.finish(held, outcome)
+      this.#parked.finished(held)
+      if (held.quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4) this.#ports.roomy()
+    }
     this.#changes.changed()
   }
 

@@ -32,8 +32,8 @@ describe('a group in a cluster', () => {
         seen.add(id)
       })
     })
-    const all = async (describe: string): Promise<void> => {
-      await waitFor(() => seen.size === ids.length, { describe, timeoutMs: 25_000 })
+    const all = async (what: string): Promise<void> => {
+      await waitFor(() => seen.size === ids.length, { describe: what, timeoutMs: 25_000 })
     }
     try {
       await append(100)

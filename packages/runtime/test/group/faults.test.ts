@@ -222,6 +222,30 @@ describe('a group', () => {
     await bed.closeAll()
   })
 
+  it('can be closed while Redis does not answer, and its entries are found later', async () => {
+    const stream = bed.stream()
+    await using proxy = await startFaultProxy(bed.server)
+    const [id] = await bed.append(stream, 1)
+    const started = Promise.withResolvers<void>()
+    const core = bed.core({ url: proxy.url, sameHostTakeover: false })
+    const group = bed.group(core, stream, { name: 'g', leaseMs: 500 })
+    group.start(async () => {
+      started.resolve()
+      await new Promise(() => undefined)
+    })
+    await started.promise
+    proxy.blackhole('both')
+    await expect(group.close({ deadlineMs: 50 })).resolves.toEqual({ unfinished: [id] })
+    await group.closed
+    core.connections.close()
+    const next = Promise.withResolvers<string>()
+    bed.group(bed.core({ sameHostTakeover: false }), stream, { name: 'g' }).start((event) => {
+      next.resolve(event.id)
+    })
+    await expect(next.promise).resolves.toBe(id)
+    await settled(stream)
+  })
+
   it('drains while Redis is out of memory', async () => {
     const stream = bed.stream()
     await bed.append(stream, 500)

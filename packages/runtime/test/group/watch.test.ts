@@ -51,6 +51,20 @@ describe('watching the others', () => {
     )
   })
 
+  it('looks often enough for a lease that is shorter than its own', () => {
+    const short = { name: 'a:1', record: parseMemberRecord('1-1|1|500|live|'), pending: 1 }
+    let seen: Observations = nothingSeen
+    let nowMs = 0
+    const looksMs: number[] = []
+    for (let found = false; !found && looksMs.length < 10; nowMs += looksMs.at(-1) ?? 0) {
+      const findings = judgeOthers(seen, [short], nowMs, 60_000, undefined)
+      found = findings.claimable.length > 0
+      seen = findings.observations
+      looksMs.push(found ? 0 : findings.nextInMs)
+    }
+    expect(nowMs).toBe(500)
+  })
+
   it('never takes over from a member that beats, however late the looks come', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 20_000 }), { maxLength: 50 }), (pauses) => {
