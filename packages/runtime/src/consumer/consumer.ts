@@ -1,3 +1,4 @@
+import { fromRedis } from '../connection/redis-errors.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
@@ -203,8 +204,24 @@ export class Consumer<Data> {
     cancel()
   }
 
-  /** Acquires, works, and begins again, until closed or stopped. */
   async #run(handler: ConsumerHandler<Data>): Promise<void> {
+    let release: () => void
+    try {
+      // Before the lease: whoever cannot read must not keep others from it.
+      release = this.#tails.hold(this.#stream)
+    } catch (error) {
+      this.#stop(fromRedis(error, { stream: this.#stream.name, name: this.name }))
+      return
+    }
+    try {
+      await this.#workAgainAndAgain(handler)
+    } finally {
+      release()
+    }
+  }
+
+  /** Acquires, works, and begins again, until closed or stopped. */
+  async #workAgainAndAgain(handler: ConsumerHandler<Data>): Promise<void> {
     const { signal } = this.#closing
     let expected: { token: string } | undefined
     let backoffMs = 0

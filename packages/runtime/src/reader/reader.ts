@@ -28,6 +28,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
   readonly #core: Core
   readonly #stream: EventStream<never, Data>
   readonly #options: ResolvedReaderOptions
+  readonly #releaseTail: () => void
   readonly #feed: StreamFeed
   readonly #subscription: Subscription
   readonly #closing = new AbortController()
@@ -48,6 +49,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     this.#core = core
     this.#stream = stream
     this.#options = options
+    this.#releaseTail = tails.hold(stream)
     this.#feed = tails.feed(stream)
     this.#subscription = this.#feed.subscribe<Data>({
       name: READER,
@@ -112,6 +114,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     this.#closing.abort()
     this.#offSignal()
     this.#subscription.close()
+    this.#releaseTail()
     this.#queue = []
     this.#wake()
     this.#closed.resolve()
