@@ -33,7 +33,7 @@ ${streamIdLua}
 local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
 local f = redis.call('HMGET', state, 'kind', 'token', 'released', 'beat', 'leaseMs', 'holder',
   'position', 'incarnation', 'index', 'ranges', 'attempts', 'counter', 'dead', 'deaths', 'diedAt',
-  'quarantine')
+  'quarantine', 'ahead')
 local kind, token, released = f[1], f[2], f[3]
 if kind and kind ~= 'consumer' then return {'KIND', kind} end
 local held = token and token ~= '' and released ~= '1'
@@ -57,6 +57,14 @@ if existed then
   end
 end
 
+-- A start that is still to come lies beyond the last id; any other position does only if somebody who
+-- knows nothing of incarnations made the stream anew.
+local ahead = f[17] or ''
+if kind and f[8] == incarnation and id_before(last, f[7]) and f[7] ~= ahead then
+  incarnation = ARGV[3]
+  redis.call('HSET', meta, 'incarnation', incarnation)
+end
+
 local note, before = '', f[7] or ''
 local position, index = f[7], f[9] or ''
 local ranges, attempts, dead = f[10] or '', f[11] or '', f[13] or ''
@@ -71,6 +79,7 @@ elseif not kind then
   note = 'created'
   position = ARGV[4]
   if position == 'latest' then position = last end
+  ahead = id_before(last, position) and position or ''
   if position == '0-0' then index = '0' elseif position == last then index = tostring(added) else index = '' end
   ranges, attempts, dead = '', '', ''
 elseif f[8] ~= incarnation then
@@ -106,7 +115,8 @@ local counter = (tonumber(f[12] or '0') or 0) + 1
 redis.call('HSET', state, 'kind', 'consumer', 'name', ARGV[2], 'incarnation', incarnation,
   'position', position, 'index', index, 'ranges', ranges, 'attempts', attempts, 'dead', dead,
   'counter', counter, 'token', counter .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
-  'beat', '0', 'released', '0', 'deaths', deaths, 'diedAt', died_at, 'quarantine', quarantine)
+  'beat', '0', 'released', '0', 'deaths', deaths, 'diedAt', died_at, 'quarantine', quarantine,
+  'ahead', ahead)
 return {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, before,
   died and '1' or '', dead, quarantine}
 `,

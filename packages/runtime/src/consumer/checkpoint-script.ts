@@ -45,9 +45,12 @@ end
 
 local function store(state, redrive, a)
   local name, token, from, to, named = ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
-  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position')
+  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position', 'ahead')
   if f[1] ~= token or f[2] == '1' then return {'LOST'} end
   if f[3] ~= ARGV[a + 2] or incarnation ~= ARGV[a + 2] then return {'RECREATED'} end
+  -- Positions and streams are replicated and saved in one order: no failover leaves a position beyond
+  -- the last id. Somebody who knows nothing of incarnations made the stream anew.
+  if last == '' or (id_before(last, f[4]) and f[4] ~= f[5]) then return {'RECREATED'} end
   if f[4] ~= from and not (to ~= '' and f[4] == to) then return {'REWIND', f[4], ''} end
   local changes = {}
   local note = ''
