@@ -24,7 +24,9 @@ export type { Consumer, CloseOptions } from './consumer/consumer.ts'
 export type { ConsumerOptions } from './consumer/options.ts'
 export type { ConsumerState } from './consumer/state.ts'
 export type { ConsumerHandler } from './consumer/hand-out.ts'
-export type { ConsumerGroup } from './group/group.ts'
+export type { ConsumerGroup, Deadline, Leftovers } from './group/group.ts'
+export type { GroupHandler } from './group/dispatcher.ts'
+export type { GroupState } from './group/state.ts'
 export type { GroupOptions } from './group/options.ts'
 export type {
   ConsumerReport,
@@ -58,5 +60,24 @@ export {
 
 // For people who extend: codecs, metrics, other packages of Millrace.
 export { type Codec, jsonCodec } from './stream/codec.ts'
-export { channels, type Channels, type Fact } from './diagnostics.ts'
+export {
+  channels,
+  type Channels,
+  type Checkpointed,
+  type Claimed,
+  type ConnectionClosed,
+  type ConnectionOpened,
+  type DeadLettered,
+  type Fact,
+  type Handled,
+  type LeaseChanged,
+  type LoopFailed,
+  type PositionChanged,
+  type Published,
+  type PublishFailed,
+  type PublishStalled,
+  type Redriven,
+  type TailMembership,
+  type TailRead,
+} from './diagnostics.ts'
 export { compareIds, idTimeMs, isStreamId } from './stream/stream-id.ts'

@@ -52,7 +52,13 @@ export class Aftermath {
         return
       case 'dead-letter':
         holdings.settle(held)
-        settler.deadLetter(held, verdict.reason, held.attempt, verdict.error)
+        // What could not be read was never given to a handler: that is no attempt.
+        settler.deadLetter(
+          held,
+          verdict.reason,
+          verdict.reason === 'invalid' ? held.attempt - 1 : held.attempt,
+          verdict.error,
+        )
         return
       case 'stop':
         this.#stopAt(held, verdict.error)

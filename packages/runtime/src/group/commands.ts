@@ -8,6 +8,7 @@ import { MillraceError } from '../errors.ts'
 import { newIncarnation } from '../stream/incarnation.ts'
 import type { RawEntry } from '../stream/entry.ts'
 import type { StreamKeys } from '../stream/keys.ts'
+import { FIRST_ID } from '../stream/stream-id.ts'
 import {
   type BeatAnswer,
   type ClaimAnswer,
@@ -44,6 +45,7 @@ export class GroupCommands {
   readonly #core: Core
   readonly #options: ResolvedGroupOptions
   readonly #stream: string
+  #everJoined = false
 
   constructor(core: Core, stream: string, keys: StreamKeys, options: ResolvedGroupOptions) {
     this.#core = core
@@ -63,7 +65,7 @@ export class GroupCommands {
     wait: WaitOptions,
   ): Promise<Joined | 'REVOKED'> {
     const { keys } = this
-    const { name: group, member, leaseMs, startAfter } = this.#options
+    const { name: group, member, leaseMs, start } = this.#options
     const name = `${member}:${nonce}`
     const reply = await this.#evaluate(
       'control',
@@ -77,7 +79,8 @@ export class GroupCommands {
         nonce,
         leaseMs,
         formatHost(this.#core.host),
-        startAfter ?? '',
+        // A group that vanished under its members is not to skip what came meanwhile.
+        this.#everJoined ? FIRST_ID : start,
         predecessor?.name ?? '',
         predecessor?.token ?? '',
       ],
@@ -99,6 +102,7 @@ export class GroupCommands {
       )
     }
     if (reply[0] === 'REVOKED') return 'REVOKED'
+    this.#everJoined = true
     const incarnation = String(reply[2])
     return {
       identity: {

@@ -83,7 +83,7 @@ export class ConsumerGroup<Data> {
   }
 
   /** The reasons for which it is paused. */
-  get paused(): readonly string[] {
+  get pausedBy(): readonly string[] {
     return [...this.#pauses]
   }
 

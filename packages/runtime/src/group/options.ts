@@ -8,18 +8,7 @@ import {
   wholeNumber,
 } from '../lifecycle/options.ts'
 import { assertName } from '../stream/keys.ts'
-import { FIRST_ID, isStreamId, previousId } from '../stream/stream-id.ts'
-
-/** Where a consumer group begins when it does not exist yet; afterwards it goes on where it is. */
-export type GroupStart =
-  /** With the oldest event that is still there. */
-  | 'earliest'
-  /** With the first event after the group was created. */
-  | 'latest'
-  /** With the first event after this id. */
-  | { readonly id: string }
-  /** With the first event of this time or later, in milliseconds by the server's clock. */
-  | { readonly timeMs: number }
+import { isStartPosition, type StartPosition, startArgument } from '../stream/start-position.ts'
 
 export interface GroupOptions {
   /** The name of the consumer group: members of one name share its events. */
@@ -33,7 +22,7 @@ export interface GroupOptions {
    */
   readonly concurrency?: number
   /** Where the group begins when this member creates it. @defaultValue `'earliest'` */
-  readonly from?: GroupStart
+  readonly from?: StartPosition
   /**
    * How long a member that is not heard of keeps its events, in milliseconds. Too low: a stalled
    * process loses its lease and its events are handled twice. Too high: the events of a dead member
@@ -93,8 +82,8 @@ export interface ResolvedGroupOptions {
   readonly name: string
   readonly member: string
   readonly concurrency: number
-  /** `undefined` is `latest`: only the server knows it. */
-  readonly startAfter: string | undefined
+  /** An id, or `latest`: only the server knows it. */
+  readonly start: string
   readonly leaseMs: number
   readonly prefetch: number
   readonly maxInFlightBytes: number
@@ -136,7 +125,7 @@ export function resolveGroupOptions(
     member: (v) =>
       /^[A-Za-z0-9._-]{1,128}$/.test(String(v)) || 'must be 1 to 128 of A–Z a–z 0–9 . _ -',
     concurrency: wholeNumber(1, 10_000),
-    from: (v) => isStart(v) || "must be 'earliest', 'latest', { id } or { timeMs }",
+    from: isStartPosition,
     leaseMs: wholeNumber(500, 600_000, 'milliseconds'),
     prefetch: wholeNumber(1, 100_000),
     maxInFlightBytes: wholeNumber(1, 4_294_967_296, 'bytes'),
@@ -156,7 +145,7 @@ export function resolveGroupOptions(
     name: options.name,
     member: options.member ?? randomLabel(),
     concurrency,
-    startAfter: startAfter(options.from ?? defaults.from),
+    start: startArgument(options.from ?? defaults.from),
     leaseMs: options.leaseMs ?? defaults.leaseMs,
     prefetch: Math.max(options.prefetch ?? defaults.prefetch, concurrency),
     maxInFlightBytes: options.maxInFlightBytes ?? defaults.maxInFlightBytes,
@@ -169,17 +158,4 @@ export function resolveGroupOptions(
     maxDeadLetters: options.maxDeadLetters ?? defaults.maxDeadLetters,
     signal: options.signal,
   })
-}
-
-function isStart(value: unknown): boolean {
-  if (value === 'earliest' || value === 'latest') return true
-  if (typeof value !== 'object' || value === null || Object.keys(value).length !== 1) return false
-  if ('id' in value) return typeof value.id === 'string' && isStreamId(value.id)
-  return 'timeMs' in value && Number.isSafeInteger(value.timeMs) && (value.timeMs as number) >= 0
-}
-
-function startAfter(start: GroupStart): string | undefined {
-  if (start === 'latest') return undefined
-  if (start === 'earliest') return FIRST_ID
-  return 'id' in start ? start.id : previousId(`${start.timeMs}-0`)
 }

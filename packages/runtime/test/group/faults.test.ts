@@ -10,10 +10,11 @@ afterAll(() => bed[Symbol.asyncDispose]())
 /** A member that has joined, and what it has handled. */
 async function member(
   stream: EventStream<Order, Order>,
-  options: { url?: string; blockMs?: number } = {},
+  options: { url?: string; blockMs?: number; from?: 'latest' } = {},
 ): Promise<string[]> {
   const seen: string[] = []
-  const group = bed.group(bed.core(options), stream, { name: 'g', concurrency: 4, leaseMs: 2_000 })
+  const { from = 'earliest', ...connection } = options
+  const group = bed.group(bed.core(connection), stream, { name: 'g', concurrency: 4, leaseMs: 2_000, from })
   group.start(async ({ id }) => {
     await Promise.resolve()
     seen.push(id)
@@ -82,6 +83,17 @@ describe('a group', () => {
     const ids = await bed.append(stream, 5, 100)
     await waitFor(() => seen.length === 10, { describe: 'the events after' })
     expect(seen.slice(5)).toEqual(ids)
+    await settled(stream)
+  })
+
+  it('skips nothing after FLUSHALL although it began at the latest event', async () => {
+    const stream = bed.stream()
+    await bed.append(stream, 5)
+    const seen = await member(stream, { from: 'latest' })
+    await bed.client.flushall()
+    const ids = await bed.append(stream, 5, 100)
+    await waitFor(() => seen.length === 5, { describe: 'the events after' })
+    expect(seen).toEqual(ids)
     await settled(stream)
   })
 

@@ -120,7 +120,7 @@ describe('a member', () => {
     await group.ready
     const ids = await bed.append(stream, 10)
     group.resume('user')
-    expect(group.paused).toEqual(['backpressure'])
+    expect(group.pausedBy).toEqual(['backpressure'])
     // Another member gets all of them, which shows that the paused one reads nothing.
     const other = bed.group(bed.core(), stream, { name: 'g' })
     const others: string[] = []

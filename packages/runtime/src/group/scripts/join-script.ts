@@ -11,7 +11,7 @@ are missing; takes over everything that is pending for the member's own predeces
 on an earlier connection). Repeating it with the same arguments changes nothing more.
 KEYS 1 stream, 2 meta, 3 state
 ARGV 1 tag, 2 a new incarnation, 3 group, 4 consumer name, 5 nonce, 6 lease in ms, 7 host,
-     8 start position or '' for the end of the stream, 9 predecessor's consumer name or '', 10 its token
+     8 start position: an id or 'latest', 9 predecessor's consumer name or '', 10 its token
 Answers {'OK', token, incarnation, generation, outcome, old position, position, predecessor, expired,
   {id, idle, count, ... of all that is pending for the new name}}
   where outcome is created, joined, group-recreated or recreated, and predecessor is NONE, OK, REVOKED
@@ -41,7 +41,7 @@ if redis.call('EXISTS', stream) == 1 then figures = fields_of(redis.call('XINFO'
 local outcome, position = 'joined', known[2]
 if not known[1] then
   outcome = 'created'
-  position = ARGV[8] ~= '' and ARGV[8] or figures['last-generated-id']
+  position = ARGV[8] ~= 'latest' and ARGV[8] or figures['last-generated-id']
 elseif known[1] ~= incarnation then
   outcome, position = 'recreated', '0-0'
 elseif not native then
