@@ -40,7 +40,7 @@ export const fanout: Benchmark = {
   run,
 }
 
-const fullScale = { seconds: 4, floodEvents: 250_000, bursts: 8, backlog: 1_000_000 }
+const fullScale = { seconds: 4, floodEvents: 250_000, bursts: 5, backlog: 1_000_000 }
 const quickScale: typeof fullScale = {
   seconds: 2,
   floodEvents: 60_000,

@@ -53,7 +53,7 @@ interface Contender {
 }
 
 const fullRun = {
-  rounds: 5,
+  rounds: 4,
   bullRounds: 2,
   large: { warmUp: 40_000, measured: 200_000 },
   small: { warmUp: 10_000, measured: 50_000 },
