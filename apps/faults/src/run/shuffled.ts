@@ -1,0 +1,100 @@
+import type { Topology } from '../beds/bed.ts'
+import type { Beds } from '../beds/beds.ts'
+import type { Cast } from '../cast/cast.ts'
+import { nowMs } from '../clock.ts'
+import { catalogue } from '../faults/catalogue.ts'
+import type { Fault } from '../faults/fault.ts'
+import { type FaultReport, failedReport, roundReport, struckReport } from '../report.ts'
+import type { Screen } from '../screen/screen.ts'
+import { oneOf, seededRandom } from './random.ts'
+import { Scene } from './scene.ts'
+import { type Strike, strike } from './strike.ts'
+
+export interface ShufflePlan {
+  readonly minutes: number
+  readonly seed: number
+  readonly eventsPerSecond: number
+  readonly firstScene: number
+  readonly signal: AbortSignal
+}
+
+/** Where the rounds take place, in turn: most faults are those of a single server. */
+const TURNS: readonly Topology[] = ['standalone', 'standalone', 'cluster', 'standalone', 'sentinel']
+/** How long one round's load goes on uninterrupted, in milliseconds. */
+const ROUND_MS = 150_000
+/** The longest pause between two faults, in milliseconds. */
+const LONGEST_CALM_MS = 1_500
+
+/**
+ * Lets random faults happen one after the other while events flow uninterrupted. After some minutes
+ * the load pauses, all that was accepted is accounted for, and the next round begins elsewhere.
+ */
+export async function shuffled(
+  plan: ShufflePlan,
+  beds: Beds,
+  cast: Cast,
+  screen: Screen,
+  note: (report: FaultReport) => void,
+): Promise<void> {
+  const random = seededRandom(plan.seed)
+  const endMs = nowMs() + plan.minutes * 60_000
+  for (let round = 0; nowMs() < endMs; round += 1) {
+    const topology = TURNS[round % TURNS.length] ?? 'standalone'
+    const roundMs = Math.min(ROUND_MS, endMs - nowMs())
+    try {
+      await play({ ...plan, round, topology, random, roundMs }, beds, cast, screen, note)
+    } catch (error) {
+      plan.signal.throwIfAborted()
+      await beds.discard(topology)
+      note(failedReport(roundName(round, topology), error))
+    }
+  }
+}
+
+interface RoundPlan extends ShufflePlan {
+  readonly round: number
+  readonly topology: Topology
+  readonly random: () => number
+  readonly roundMs: number
+}
+
+async function play(
+  plan: RoundPlan,
+  beds: Beds,
+  cast: Cast,
+  screen: Screen,
+  note: (report: FaultReport) => void,
+): Promise<void> {
+  const { round, topology, random, roundMs, eventsPerSecond, signal, firstScene } = plan
+  const bed = await beds.get(topology)
+  const elsewhere = random() < 0.5
+  const number = firstScene + round
+  await using scene = await Scene.open(bed, cast, { number, eventsPerSecond, elsewhere, signal })
+  const faults = catalogue.filter((fault) => suits(fault, topology, elsewhere))
+  const endMs = nowMs() + roundMs
+  const strikes: Strike[] = []
+  let mayForget = true
+  do {
+    const fault = oneOf(faults, random)
+    screen.progress(`round ${round + 1} on ${topology}: ${fault.name}: ${fault.about}`)
+    const before = scene.ledger.accepted.length
+    const struck = await strike(scene, fault)
+    strikes.push(struck)
+    mayForget &&= fault.forgets !== 'refused'
+    await scene.pause(random() * LONGEST_CALM_MS)
+    note(struckReport(fault, struck, scene.ledger.accepted.length - before))
+  } while (nowMs() < endMs)
+  const verdict = await scene.close()
+  const { refused, problems } = scene
+  const facts = { refused, problems, expired: cast.expired }
+  note(roundReport(roundName(round, topology), strikes, verdict, facts, !mayForget))
+}
+
+function suits(fault: Fault, topology: Topology, elsewhere: boolean): boolean {
+  if (fault.topology !== topology) return false
+  return fault.elsewhere === undefined || fault.elsewhere === elsewhere
+}
+
+function roundName(round: number, topology: Topology): string {
+  return `round ${round + 1} (${topology})`
+}
