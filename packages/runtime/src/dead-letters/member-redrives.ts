@@ -50,6 +50,8 @@ export class MemberRedrives {
   #draining = false
   /** Whether more waited for somebody to take them, when last asked. */
   #more = false
+  /** Whether what it holds may still be pending for its predecessor: it lasts only as long as a record. */
+  #inherits = false
 
   constructor(parts: MemberRedrivesParts) {
     const { clock, commands, facts } = parts
@@ -130,6 +132,9 @@ export class MemberRedrives {
   set membership(membership: Membership | undefined) {
     this.#membership = membership
     this.#settler.membership = membership
+    if (membership === undefined || this.#holdings.size === 0) return
+    this.#inherits = true
+    void this.#take()
   }
 
   get hasWork(): boolean {
@@ -138,7 +143,7 @@ export class MemberRedrives {
 
   /** The beat has told how many redriven events there are, whoever has them. */
   notice(length: number): void {
-    if (length > this.#holdings.size) void this.#take()
+    if (length > this.#holdings.size || this.#inherits) void this.#take()
   }
 
   /** Gets ready what is due. */
@@ -200,10 +205,10 @@ export class MemberRedrives {
   /** Answers whether it is worth while to go on. */
   async #takeSome(): Promise<boolean> {
     const membership = this.#membership
-    const room = this.#most - this.#holdings.size
-    if (membership === undefined || room <= 0 || this.#draining || !this.#parts.mayServe())
-      return false
     const { commands } = this.#parts
+    const mayTake = !this.#draining && this.#parts.mayServe()
+    const room = mayTake ? Math.max(this.#most - this.#holdings.size, 0) : 0
+    if (membership === undefined || (room === 0 && !this.#inherits)) return false
     const taken = await commands.take(membership.identity, room, { signal: membership.signal })
     if (isRefusal(taken)) {
       this.#parts.refused(membership, taken)
@@ -211,6 +216,7 @@ export class MemberRedrives {
     }
     // What was taken under a name that is no longer ours is found by the next one.
     if (this.#membership !== membership) return false
+    this.#inherits = false
     this.#more = taken.left > 0
     return this.#adopt(taken.entries) && this.#more
   }

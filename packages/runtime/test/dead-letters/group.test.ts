@@ -321,12 +321,23 @@ describe('A redriven event of a consumer group', () => {
     await bed.append(stream, 1)
     await redriveAll(millrace.deadLetters(stream, 'pool'), 1)
     await running.promise
+    const key = `${bed.key(stream)}:redrive:pool`
+    const members = async (): Promise<unknown[]> =>
+      ((await bed.redis.xinfo('CONSUMERS', key, 'pool')) as unknown[][]).map(([, name]) => name)
+    const [before] = await members()
     const joined = bed.gather(channels.leaseChanged)
     for (const id of await bed.clients('group')) await bed.redis.client('KILL', 'ID', id)
     await waitFor(() => joined.some(({ change }) => change === 'acquired'), {
       describe: 'another name',
     })
     await bed.append(stream, 1, { first: 1 })
+    await waitFor(
+      async () => {
+        const after = await members()
+        return after.length === 1 && after[0] !== before
+      },
+      { describe: 'the entry to lie under the new name' },
+    )
     gate.resolve()
     await untilSettled(millrace, stream)
     expect(calls).toEqual([false, true, false])
