@@ -3,8 +3,9 @@ import type { Clock } from '../lifecycle/clock.ts'
 import { abortedError, pause, withDeadline } from '../lifecycle/signals.ts'
 import { channels } from '../diagnostics.ts'
 import { Link } from './link.ts'
-import type { ResolvedConnectOptions } from './options.ts'
+import type { HostPort, ResolvedConnectOptions } from './options.ts'
 import { fromRedis, isPassing, troubleOf } from './redis-errors.ts'
+import { SentinelWatch } from './sentinel-watch.ts'
 import { openSession, type Purpose, type Session } from './session.ts'
 import { type Topology, topologyOf } from './topology.ts'
 
@@ -30,6 +31,8 @@ export class Connections {
   readonly #shared = new Map<string, Map<Purpose, Link>>()
   readonly #own = new Set<OwnLink>()
   readonly #closed = new AbortController()
+  /** From the first connection on, where there are sentinels. */
+  #watch: SentinelWatch | undefined
 
   constructor(options: ResolvedConnectOptions, clock: Clock) {
     this.#options = options
@@ -74,7 +77,8 @@ export class Connections {
         link.close()
       },
       slotsChanged: () => {
-        if (node !== undefined && node !== this.#topology.nodeFor(tag)) link.abandon('its slot has moved')
+        if (node !== undefined && node !== this.#topology.nodeFor(tag))
+          link.abandon('its slot has moved')
       },
     }
     this.#own.add(own)
@@ -109,7 +113,12 @@ export class Connections {
   async noteTrouble(session: Session, error: unknown): Promise<void> {
     const trouble = troubleOf(error)
     if (trouble === 'read-only') session.end(messageOf(error))
-    if (trouble === 'moved' || trouble === 'clusterdown' || trouble === 'read-only' || trouble === 'disconnected') {
+    if (
+      trouble === 'moved' ||
+      trouble === 'clusterdown' ||
+      trouble === 'read-only' ||
+      trouble === 'disconnected'
+    ) {
       await this.#refresh()
     }
   }
@@ -124,7 +133,7 @@ export class Connections {
     const count: Record<Purpose, number> = {
       control: 0,
       data: 0,
-      discovery: 0,
+      discovery: this.#watch?.connections ?? 0,
       durable: 0,
       group: 0,
       tail: 0,
@@ -138,6 +147,7 @@ export class Connections {
 
   close(): void {
     this.#closed.abort()
+    this.#watch?.close()
     for (const links of this.#shared.values()) for (const link of links.values()) link.close()
     for (const own of [...this.#own]) own.close()
     this.#shared.clear()
@@ -146,6 +156,7 @@ export class Connections {
   readonly #nodeOf = new WeakMap<Session, string>()
 
   async #open(purpose: Purpose, node: string, blockMs?: number): Promise<Session> {
+    this.#watchSentinels()
     const session = await this.#lookingAgain(
       openSession({
         purpose,
@@ -160,11 +171,38 @@ export class Connections {
     session.signal.addEventListener(
       'abort',
       () => {
-        channels.connectionClosed.publish({ purpose, node, reason: messageOf(session.signal.reason) })
+        channels.connectionClosed.publish({
+          purpose,
+          node,
+          reason: messageOf(session.signal.reason),
+        })
       },
       { once: true },
     )
     return session
+  }
+
+  #watchSentinels(): void {
+    const { address, clientName, connectTimeoutMs } = this.#options
+    if (address.kind !== 'sentinel' || this.#closed.signal.aborted) return
+    this.#watch ??= new SentinelWatch(
+      { node: address.node, clientName, connectTimeoutMs },
+      (master) => {
+        this.#masterReplaced(master)
+      },
+    )
+  }
+
+  /** Ends what leads elsewhere. Where names are announced instead of addresses, that is everything. */
+  #masterReplaced(master: HostPort): void {
+    const endElsewhere = ({ current }: { readonly current: Session | undefined }): void => {
+      if (current === undefined) return
+      const { host, port } = current.peer
+      if (host === master.host && port === master.port) return
+      current.end('the sentinels replaced the master')
+    }
+    for (const links of this.#shared.values()) links.forEach(endElsewhere)
+    this.#own.forEach(endElsewhere)
   }
 
   #sharedLink(purpose: 'control' | 'data', node: string): Link {
@@ -240,7 +278,9 @@ export class Connections {
           `Waiting for ${what}`,
         )
       } catch (error) {
-        const final = isMillraceError(error) ? error.code !== 'UNAVAILABLE' : !isPassing(troubleOf(error))
+        const final = isMillraceError(error)
+          ? error.code !== 'UNAVAILABLE'
+          : !isPassing(troubleOf(error))
         if (final) throw fromRedis(error)
         lastError = error
       }
@@ -263,7 +303,11 @@ export interface OwnLink {
 
 function unavailable(what: string, deadlineMs: number, lastError: unknown): MillraceError {
   const because = lastError === undefined ? 'no answer' : messageOf(lastError)
-  return new MillraceError('UNAVAILABLE', `Redis gave no ${what} within ${deadlineMs} ms: ${because}`, {
-    cause: lastError,
-  })
+  return new MillraceError(
+    'UNAVAILABLE',
+    `Redis gave no ${what} within ${deadlineMs} ms: ${because}`,
+    {
+      cause: lastError,
+    },
+  )
 }

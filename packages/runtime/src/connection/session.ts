@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { messageOf, MillraceError } from '../errors.ts'
+import type { HostPort } from './options.ts'
 import { fromRedis, troubleOf } from './redis-errors.ts'
 
 /** What a connection is for; `docs/guarantees.md` has the formula of how many there are. */
@@ -16,6 +17,8 @@ export interface Session {
   /** The connection's id in Redis, for CLIENT UNBLOCK and CLIENT KILL. */
   readonly clientId: number
   readonly server: ServerIdentity
+  /** Where the connection leads, as the socket has it. */
+  readonly peer: HostPort
   /** Fires when the connection has ended, whoever ended it. */
   readonly signal: AbortSignal
   /** Ends the connection; outstanding calls are rejected. */
@@ -29,6 +32,9 @@ export interface ServerIdentity {
 
 /** How long a reply may take before the connection counts as half open, in milliseconds. */
 const REPLY_TIMEOUT_MS = 5_000
+
+/** How long one sentinel may take to say where the master is, in milliseconds. */
+const SENTINEL_TIMEOUT_MS = 1_000
 
 export interface SessionOptions {
   readonly purpose: Purpose
@@ -68,6 +74,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     // Looking at INFO first would cost a round trip and a right; LOADING is an answer like others.
     enableReadyCheck: false,
     sentinelRetryStrategy: () => null,
+    // One that stands still must not keep us from asking the others.
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
     keepAlive: 10_000,
     noDelay: true,
     disableClientInfo: true,
@@ -81,12 +89,16 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   })
   try {
     await client.connect()
-    const { clientId, server } = await identify(client)
+    const { clientId, server, role } = await identify(client)
+    if (options.node.role === 'master' && role !== 'master') {
+      throw new MillraceError('UNAVAILABLE', `The sentinel named a server that is a ${role} by now`)
+    }
     return {
       purpose: options.purpose,
       client,
       clientId,
       server,
+      peer: { host: client.stream.remoteAddress ?? '', port: client.stream.remotePort ?? 0 },
       signal: ended.signal,
       end(reason) {
         if (ended.signal.aborted) return
@@ -117,7 +129,7 @@ function openingError(error: unknown): MillraceError {
 }
 
 /** HELLO names product and true version on every server (INFO says 7.2.4 on each Valkey). */
-async function identify(client: Redis): Promise<{ clientId: number; server: ServerIdentity }> {
+async function identify(client: Redis): Promise<Identity> {
   const reply = await client.call('hello')
   const fields = new Map<string, unknown>()
   if (Array.isArray(reply)) {
@@ -137,5 +149,15 @@ async function identify(client: Redis): Promise<{ clientId: number; server: Serv
       `Millrace needs Redis 7.0 or Valkey 8 or newer; this is ${product} ${version}`,
     )
   }
-  return { clientId: Number(fields.get('id')), server: { product, version } }
+  return {
+    clientId: Number(fields.get('id')),
+    server: { product, version },
+    role: String(fields.get('role')),
+  }
+}
+
+interface Identity {
+  readonly clientId: number
+  readonly server: ServerIdentity
+  readonly role: string
 }

@@ -32,7 +32,11 @@ export function topologyOf(options: ResolvedConnectOptions, clock: Clock): Topol
   return {
     nodeFor: () => ONLY_NODE,
     isInUse: () => true,
-    options: () => address.node,
+    // Not always the same one first: it may be cut off and name an old master for ever.
+    options: () => ({
+      ...address.node,
+      ...(address.kind === 'sentinel' ? { sentinels: fromAny(address.node.sentinels ?? []) } : {}),
+    }),
     // A sentinel set is asked whenever a connection is opened.
     refresh: () => Promise.resolve(),
   }
@@ -76,7 +80,8 @@ class ClusterTopology implements Topology {
 
   options(node: string): RedisOptions {
     const address = this.#addresses.get(node)
-    if (address === undefined) throw new MillraceError('INTERNAL', `Nobody has told of a node ${node}`)
+    if (address === undefined)
+      throw new MillraceError('INTERNAL', `Nobody has told of a node ${node}`)
     return { ...this.#node, ...address }
   }
 
@@ -99,9 +104,8 @@ class ClusterTopology implements Topology {
     } catch (error) {
       const problems = error instanceof AggregateError ? (error.errors as unknown[]) : [error]
       const last = problems.at(-1)
-      if (last !== undefined && problems.every((p) => p instanceof MillraceError && !p.retryable)) {
-        throw last
-      }
+      const lasting = problems.every((p) => p instanceof MillraceError && !p.retryable)
+      if (lasting && last instanceof MillraceError) throw last
       throw new MillraceError('UNAVAILABLE', `No node of the cluster answers: ${messageOf(last)}`, {
         cause: error,
       })
@@ -115,9 +119,7 @@ class ClusterTopology implements Topology {
   #candidates(): HostPort[] {
     const byName = new Map(this.#known)
     for (const seed of this.#seeds) byName.set(nameOf(seed), seed)
-    const all = [...byName.values()]
-    const first = Math.floor(Math.random() * all.length)
-    return [...all.slice(first), ...all.slice(0, first)]
+    return fromAny([...byName.values()])
   }
 
   async #ask(candidate: HostPort): Promise<unknown> {
@@ -152,6 +154,12 @@ class ClusterTopology implements Topology {
       this.#slots.fill(name, Number(from), Number(to) + 1)
     }
   }
+}
+
+/** The same list, beginning anywhere. */
+function fromAny<T>(list: readonly T[]): T[] {
+  const first = Math.floor(Math.random() * list.length)
+  return [...list.slice(first), ...list.slice(0, first)]
 }
 
 function nameOf({ host, port }: HostPort): string {

@@ -38,10 +38,12 @@ describeConformance('At least once', (bed) => {
     const millrace = await bed.open()
     const stream = bed.stream()
     const attempts: Record<string, number[]> = { board: [], pool: [] }
-    const failTwice = (name: string) => (_: unknown, { attempt }: { attempt: number }) => {
-      attempts[name]?.push(attempt)
-      if (attempt < 3) throw new Error('not yet')
-    }
+    const failTwice =
+      (name: string) =>
+      (_: unknown, { attempt }: { attempt: number }) => {
+        attempts[name]?.push(attempt)
+        if (attempt < 3) throw new Error('not yet')
+      }
     const backoff = { firstMs: 5, greatestMs: 5 }
     millrace.consumer(stream, { name: 'board', backoff }).start(failTwice('board'))
     millrace.consumerGroup(stream, { name: 'pool', backoff }).start(failTwice('pool'))
@@ -68,7 +70,9 @@ describeConformance('At least once', (bed) => {
       const seen = recorder.deliveries.length
       await bed.cutConnections()
       // Both go on after each cut, before the next one comes.
-      await waitFor(() => recorder.deliveries.length > seen + 20, { describe: `the flow after cut ${round}` })
+      await waitFor(() => recorder.deliveries.length > seen + 20, {
+        describe: `the flow after cut ${round}`,
+      })
     }
     await load.stop()
     expect(load.failures).toEqual([])

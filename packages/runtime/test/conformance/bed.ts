@@ -9,6 +9,7 @@ import {
   type Millrace,
   type StreamOptions,
 } from '../../src/index.ts'
+import type { Arrangement } from './servers.ts'
 import type { Features, Topology } from './topology.ts'
 import { startWorker, type WorkerPlan, type WorkerProcess } from './worker-process.ts'
 
@@ -25,10 +26,15 @@ export interface StoredReading extends Reading {
 
 /** What a case works with: the servers of its entry of the matrix, under a prefix of its own. */
 export class ConformanceBed {
+  readonly arrangement: Arrangement
   readonly #closers: (() => unknown)[] = []
   #topology: Topology | undefined
   #cases = 0
   #streams = 0
+
+  constructor(arrangement: Arrangement) {
+    this.arrangement = arrangement
+  }
 
   begin(topology: Topology): void {
     this.#topology = topology
@@ -83,7 +89,8 @@ export class ConformanceBed {
     const entries = await redis.xrange(this.key(stream, companion), '-', '+')
     return entries.map(([id, fields]) => {
       const at = fields.indexOf('data')
-      return { ...(JSON.parse(fields[at + 1] ?? 'null') as Reading), id }
+      const reading = JSON.parse(fields[at + 1] ?? 'null') as Reading
+      return Object.assign(reading, { id })
     })
   }
 
@@ -130,7 +137,7 @@ export class ConformanceBed {
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close()
+    for (const close of this.#closers.splice(0).toReversed()) await close()
     this.#cases++
     for (const server of this.topology.servers) if (server.running) await expectNoLeaks(server)
   }
@@ -146,5 +153,3 @@ export function range(count: number, first = 0): number[] {
 export function readings(count: number, first = 0): Reading[] {
   return range(count, first).map((n) => ({ n }))
 }
-
-

@@ -42,7 +42,9 @@ describeConformance('A checkpoint', (bed) => {
     await waitFor(() => stored.some(({ name }) => name === 'often'), {
       describe: 'the count to store the position',
     })
-    expect(stored.filter(({ name }) => name === 'often').every(({ events }) => events >= 10)).toBe(true)
+    expect(stored.filter(({ name }) => name === 'often').every(({ events }) => events >= 10)).toBe(
+      true,
+    )
   })
 
   it('shows in the native group of the same name, with the true lag', async () => {
@@ -118,9 +120,12 @@ describeConformance('A checkpoint', (bed) => {
     const results = await (await bed.open()).publish(stream, readings(5, 100))
     await waitFor(() => changes.length > 0, { describe: 'it to notice' })
     expect(changes).toMatchObject([{ name: 'board', change: 'recreated' }])
-    await waitFor(async () => (await bed.state(stream, 'board'))['position'] === results.at(-1)?.id, {
-      describe: 'the position in the new stream',
-    })
+    await waitFor(
+      async () => (await bed.state(stream, 'board'))['position'] === results.at(-1)?.id,
+      {
+        describe: 'the position in the new stream',
+      },
+    )
     // What was read before anybody noticed comes again: the new stream is read from its beginning.
     expect([...new Set(seen)]).toEqual([...range(10), ...range(5, 100)])
     expect(seen.slice(-5)).toEqual(range(5, 100))

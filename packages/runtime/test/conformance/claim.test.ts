@@ -27,7 +27,9 @@ describeConformance('A claim', (bed) => {
     await member.ready
     dead.kill('SIGKILL')
     await waitFor(() => seen.length === 30, { describe: 'all events' })
-    await waitFor(async () => (await bed.image(stream, 'pool'))['pending'] === 0, { describe: 'all acks' })
+    await waitFor(async () => (await bed.image(stream, 'pool'))['pending'] === 0, {
+      describe: 'all acks',
+    })
     expect(seen.toSorted(compareIds)).toEqual(results.map(({ id }) => id))
     expect(again.length).toBe(claims.reduce((sum, { events }) => sum + events, 0))
     expect(again).toContain(dead.handled[0]?.id)
@@ -57,10 +59,12 @@ describeConformance('A claim', (bed) => {
     expect(seen).toEqual([0])
     const attempts: number[] = []
     const second = await bed.open()
-    second.consumerGroup(stream, { name: 'pool', leaseMs: 60_000 }).start(({ data }, { attempt }) => {
-      attempts.push(attempt)
-      seen.push(data.n)
-    })
+    second
+      .consumerGroup(stream, { name: 'pool', leaseMs: 60_000 })
+      .start(({ data }, { attempt }) => {
+        attempts.push(attempt)
+        seen.push(data.n)
+      })
     await waitFor(() => seen.length === 20, { describe: 'the other events' })
     expect(seen.toSorted((a, b) => a - b)).toEqual(range(20))
     expect(new Set(attempts)).toEqual(new Set([1]))
@@ -98,10 +102,14 @@ describeConformance('A claim', (bed) => {
       describe: 'the sleeper to come back under another name',
     })
     const later = await millrace.publish(stream, readings(6, 6))
-    await waitFor(() => sleeper.handled.length + seen.length >= later.length, { describe: 'later events' })
+    await waitFor(() => sleeper.handled.length + seen.length >= later.length, {
+      describe: 'later events',
+    })
     expect(await holder()).toMatch(/^heir:/)
     gate.resolve()
-    await waitFor(async () => (await bed.image(stream, 'pool'))['pending'] === 0, { describe: 'all acks' })
+    await waitFor(async () => (await bed.image(stream, 'pool'))['pending'] === 0, {
+      describe: 'all acks',
+    })
     expect(new Set([...seen, ...sleeper.handled.map(({ n }) => n)])).toEqual(new Set(range(12)))
   })
 })

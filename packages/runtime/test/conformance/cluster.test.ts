@@ -1,62 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { type ClusterNode, createDeliveryRecorder, type RedisCluster, waitFor } from '@millrace/testkit'
-import type { EventStream } from '../../src/index.ts'
-import { type ConformanceBed, range, type Reading } from './bed.ts'
+import type { ClusterNode, RedisCluster } from '@millrace/testkit'
+import { startWork } from './at-work.ts'
+import { range } from './bed.ts'
 import { describeConformance } from './describe-conformance.ts'
-import { longestSilence, startLoad } from './load.ts'
-import { report } from './report.ts'
+import { report, reportAccount } from './report.ts'
 
-/** A consumer, a group and a producer at work on one stream while the cluster changes under them. */
-async function atWork(bed: ConformanceBed, stream: EventStream<Reading, Reading>) {
-  const recorder = createDeliveryRecorder({ order: 'stream' })
-  const timesMs: Record<string, number[]> = { board: [], pool: [] }
-  const millrace = await bed.open()
-  const see = (consumer: string, sequence: number, id: string): void => {
-    recorder.record({ id, sequence, consumer })
-    timesMs[consumer]?.push(performance.now())
-  }
-  const consumer = millrace.consumer(stream, { name: 'board' })
-  const group = millrace.consumerGroup(stream, { name: 'pool' })
-  await consumer.start(({ id, data }) => see('board', data.n, id)).ready
-  await group.start(({ id }) => see('pool', 0, id)).ready
-  const load = startLoad(await bed.open(), stream)
-  /** Waits until everything flows that was published from now on. */
-  const flowing = async (): Promise<void> => {
-    const from = load.accepted.length
-    await waitFor(() => load.accepted.length > from + 5, { describe: 'publishing', timeoutMs: 25_000 })
-    const { n } = load.accepted.at(-1) ?? { n: 0 }
-    const boards = () => recorder.deliveries.filter((one) => one.consumer === 'board')
-    await waitFor(() => (boards().at(-1)?.sequence ?? 0) >= n, { describe: 'the consumer', timeoutMs: 25_000 })
-    const before = timesMs['pool']?.length ?? 0
-    await waitFor(() => (timesMs['pool']?.length ?? 0) > before, { describe: 'the group', timeoutMs: 25_000 })
-  }
-  await flowing()
-  return {
-    load,
-    flowing,
-    recorder,
-    silences: () => ({
-      publish: Math.round(longestSilence(load.accepted.map(({ atMs }) => atMs))),
-      consumer: Math.round(longestSilence(timesMs['board'] ?? [])),
-      group: Math.round(longestSilence(timesMs['pool'] ?? [])),
-    }),
-    /** What was accepted is in the stream once and in order, and everybody has had it. */
-    async account() {
-      await load.stop()
-      const stored = await bed.stored(stream)
-      const there = new Set(stored.map(({ id }) => id))
-      const lostByRedis = load.accepted.filter(({ id }) => !there.has(id)).length
-      for (const name of ['board', 'pool']) {
-        await waitFor(() => recorder.report(stored, { consumer: name }).lost === 0, {
-          describe: `everything to reach ${name}`,
-        })
-      }
-      const board = recorder.report(stored, { consumer: 'board' })
-      const pool = recorder.report(stored, { consumer: 'pool' })
-      return { stored, lostByRedis, failures: load.failures, board, pool }
-    },
-  }
-}
+const STATE_LASTS_MS = 50
 
 /** MIGRATE keeps its connection to the other master for some seconds; the check for leaks would see it. */
 async function forgetMigrations(cluster: RedisCluster): Promise<void> {
@@ -82,14 +32,14 @@ describeConformance(
       const cluster = clusterOf()
       const stream = bed.stream()
       const slot = await cluster.slotOf(bed.key(stream))
-      const work = await atWork(bed, stream)
+      const work = await startWork(bed, stream)
       const from = await cluster.masterOf(slot)
       const others = cluster.nodes.slice(0, 3).filter((node) => node !== from)
       for (const to of [...others, from]) {
-        const pauseForSome = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 50))
+        // Each state of the move lasts so long that everybody meets it.
         await cluster.moveSlot(slot, to, {
-          beforeKeys: async () => void (await pauseForSome()),
-          afterKeys: async () => void (await pauseForSome()),
+          beforeKeys: () => delay(STATE_LASTS_MS),
+          afterKeys: () => delay(STATE_LASTS_MS),
         })
         await work.flowing()
       }
@@ -106,7 +56,7 @@ describeConformance(
       const cluster = clusterOf()
       const stream = bed.stream()
       const slot = await cluster.slotOf(bed.key(stream))
-      const work = await atWork(bed, stream)
+      const work = await startWork(bed, stream)
       await cluster.failover(slot)
       await work.flowing()
       report('manual failover', work.silences())
@@ -120,14 +70,15 @@ describeConformance(
       const cluster = clusterOf()
       const stream = bed.stream()
       const slot = await cluster.slotOf(bed.key(stream))
-      const work = await atWork(bed, stream)
+      const work = await startWork(bed, stream)
       const dead: ClusterNode = await cluster.killMaster(slot)
       bed.onClose(() => dead.restart())
       await cluster.promoted(slot, dead)
       await work.flowing()
       report('master killed', work.silences())
-      const { stored, lostByRedis, failures, board } = await work.account()
-      report('master killed', { lostByRedis, stored: stored.length, duplicates: board.duplicates })
+      const account = await work.account()
+      const { stored, failures, board } = account
+      reportAccount('master killed', account)
       expect(failures).toEqual([])
       // Only what Redis had not replicated may be missing, and each event lies there once.
       const numbers = stored.map(({ n }) => n)
@@ -139,7 +90,7 @@ describeConformance(
       const cluster = clusterOf()
       const stream = bed.stream()
       const slot = await cluster.slotOf(bed.key(stream))
-      const work = await atWork(bed, stream)
+      const work = await startWork(bed, stream)
       const frozen = await cluster.masterOf(slot)
       await frozen.kill('SIGSTOP')
       bed.onClose(() => frozen.kill('SIGCONT'))
@@ -147,8 +98,9 @@ describeConformance(
       await work.flowing()
       report('master frozen', work.silences())
       await frozen.kill('SIGCONT')
-      const { stored, failures, board, lostByRedis } = await work.account()
-      report('master frozen', { lostByRedis, stored: stored.length, duplicates: board.duplicates })
+      const account = await work.account()
+      const { stored, failures, board } = account
+      reportAccount('master frozen', account)
       expect(failures).toEqual([])
       const numbers = stored.map(({ n }) => n)
       expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b))
@@ -157,4 +109,3 @@ describeConformance(
   },
   { on: ['cluster'] },
 )
-

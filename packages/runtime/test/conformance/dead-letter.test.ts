@@ -11,16 +11,20 @@ describeConformance('A dead letter', (bed) => {
     const millrace = await bed.open()
     const stream = bed.stream()
     const seen: Record<string, number[]> = { board: [], pool: [] }
-    const handler = (name: string) => ({ data }: { data: { n: number } }) => {
-      if (data.n === 3) throw new Error('cannot be done')
-      seen[name]?.push(data.n)
-    }
+    const handler =
+      (name: string) =>
+      ({ data }: { data: { n: number } }) => {
+        if (data.n === 3) throw new Error('cannot be done')
+        seen[name]?.push(data.n)
+      }
     const options = { maxAttempts: 2, backoff, leaseMs: 600 }
     millrace.consumer(stream, { name: 'board', ...options }).start(handler('board'))
     millrace.consumerGroup(stream, { name: 'pool', ...options }).start(handler('pool'))
     const results = await millrace.publish(stream, readings(6), { headers: { trace: 'abc' } })
     const others = range(6).filter((n) => n !== 3)
-    await waitFor(() => seen['board']?.length === 5 && seen['pool']?.length === 5, { describe: 'the others' })
+    await waitFor(() => seen['board']?.length === 5 && seen['pool']?.length === 5, {
+      describe: 'the others',
+    })
     const redis = await bed.redis(stream)
     for (const name of ['board', 'pool']) {
       const key = bed.key(stream, `:dead:${name}`)
@@ -36,10 +40,15 @@ describeConformance('A dead letter', (bed) => {
       expect(seen[name]?.toSorted((a, b) => a - b)).toEqual(others)
     }
     expect(seen['board']).toEqual(others)
-    await waitFor(async () => (await bed.state(stream, 'board'))['position'] === results.at(-1)?.id, {
-      describe: 'the position to pass it',
+    await waitFor(
+      async () => (await bed.state(stream, 'board'))['position'] === results.at(-1)?.id,
+      {
+        describe: 'the position to pass it',
+      },
+    )
+    await waitFor(async () => (await bed.image(stream, 'pool'))['pending'] === 0, {
+      describe: 'all to be settled',
     })
-    await waitFor(async () => (await bed.image(stream, 'pool'))['pending'] === 0, { describe: 'all to be settled' })
     const report = await millrace.inspect(stream)
     expect([report.consumers[0]?.deadLetters, report.groups[0]?.deadLetters]).toEqual([1, 1])
   })
@@ -59,10 +68,12 @@ describeConformance('A dead letter', (bed) => {
     await redis.xadd(bed.key(stream), '*', 'data', 'not json')
     for (const name of ['board', 'pool']) {
       const key = bed.key(stream, `:dead:${name}`)
-      await waitFor(async () => (await redis.xlen(key)) === 2, { describe: `the dead letters of ${name}` })
+      await waitFor(async () => (await redis.xlen(key)) === 2, {
+        describe: `the dead letters of ${name}`,
+      })
       const letters = await redis.xrange(key, '-', '+')
       const reasons = letters.map(([, fields]) => fields[fields.indexOf('dead:reason') + 1])
-      expect(reasons.toSorted()).toEqual(['invalid', 'unrecoverable'])
+      expect(new Set(reasons)).toEqual(new Set(['invalid', 'unrecoverable']))
     }
     expect(attempts).toEqual([1, 1])
   })

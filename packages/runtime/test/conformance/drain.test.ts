@@ -24,7 +24,10 @@ describeConformance('Closing', (bed) => {
     gate.resolve()
     await closing
     expect(started.toSorted()).toEqual(['board', 'pool'])
-    expect(await bed.state(stream, 'board')).toMatchObject({ position: results[0]?.id, released: '1' })
+    expect(await bed.state(stream, 'board')).toMatchObject({
+      position: results[0]?.id,
+      released: '1',
+    })
     expect(consumer.state.is).toBe('closed')
     expect(group.state).toBe('closed')
     // The member acknowledged one; those that it had read beyond that wait for whoever comes.
@@ -51,15 +54,17 @@ describeConformance('Closing', (bed) => {
     await millrace.publish(stream, { n: 1 })
     const told: unknown[] = []
     const started: string[] = []
-    const handler = (name: string) => (_: unknown, { signal }: { signal: AbortSignal }) => {
-      started.push(name)
-      return new Promise<void>((_resolve, reject) => {
-        signal.addEventListener('abort', () => {
-          told.push((signal.reason as { code: string }).code)
-          reject(new Error('told to give up'))
+    const handler =
+      (name: string) =>
+      (_: unknown, { signal }: { signal: AbortSignal }) => {
+        started.push(name)
+        return new Promise<void>((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            told.push((signal.reason as { code: string }).code)
+            reject(new Error('told to give up'))
+          })
         })
-      })
-    }
+      }
     millrace.consumer(stream, { name: 'board' }).start(handler('board'))
     const group = millrace.consumerGroup(stream, { name: 'pool' }).start(handler('pool'))
     await waitFor(() => started.length === 2, { describe: 'both to begin' })
@@ -68,7 +73,7 @@ describeConformance('Closing', (bed) => {
       millrace.close({ deadlineMs: 20 }),
     ])
     expect(leftovers.unfinished).toHaveLength(1)
-    expect(told.toSorted()).toEqual(['ABORTED', 'CLOSED'])
+    expect(new Set(told)).toEqual(new Set(['ABORTED', 'CLOSED']))
   })
 
   it('can be asked for by a signal, more than once, and while everything has just begun', async () => {

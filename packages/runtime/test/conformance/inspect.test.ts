@@ -26,7 +26,12 @@ describeConformance('inspect()', (bed) => {
       if (++handled === 4) consumer.pause()
     })
     let started = 0
-    const group = millrace.consumerGroup(stream, { name: 'pool', member: 'north', prefetch: 6, concurrency: 6 })
+    const group = millrace.consumerGroup(stream, {
+      name: 'pool',
+      member: 'north',
+      prefetch: 6,
+      concurrency: 6,
+    })
     group.start(async () => {
       started++
       await gate.promise
@@ -47,7 +52,13 @@ describeConformance('inspect()', (bed) => {
     expect(report.incarnation).not.toBe('')
     expect(report.bytes).toBeGreaterThan(100)
     expect(report.consumers).toMatchObject([
-      { name: 'board', position: results[3]?.id, lag: { events: 6, known: true }, held: true, leaseMs: 600 },
+      {
+        name: 'board',
+        position: results[3]?.id,
+        lag: { events: 6, known: true },
+        held: true,
+        leaseMs: 600,
+      },
     ])
     expect(report.consumers[0]?.lag.ms).toBeGreaterThanOrEqual(0)
     const [pool] = report.groups
@@ -86,7 +97,16 @@ describeConformance('inspect()', (bed) => {
     await millrace.publish(stream, readings(3))
     const redis = await bed.redis(stream)
     await redis.xgroup('CREATE', bed.key(stream), 'theirs', '0')
-    await redis.xreadgroup('GROUP', 'theirs', 'stranger', 'COUNT', 2, 'STREAMS', bed.key(stream), '>')
+    await redis.xreadgroup(
+      'GROUP',
+      'theirs',
+      'stranger',
+      'COUNT',
+      2,
+      'STREAMS',
+      bed.key(stream),
+      '>',
+    )
     const report = await millrace.inspect(stream)
     expect(report.groups).toMatchObject([
       {

@@ -59,11 +59,16 @@ describeConformance('A lease', (bed) => {
   it('of a dead process on the same host is taken over at the next look', async () => {
     const stream = bed.stream()
     const millrace = await bed.open()
-    const dead = bed.worker({ stream: stream.name, role: { is: 'consumer', name: 'board', leaseMs: 60_000 } })
+    const dead = bed.worker({
+      stream: stream.name,
+      role: { is: 'consumer', name: 'board', leaseMs: 60_000 },
+    })
     await dead.ready
     dead.kill('SIGKILL')
     await dead.end()
-    const standby = millrace.consumer(stream, { name: 'board', leaseMs: 60_000 }).start(() => undefined)
+    const standby = millrace
+      .consumer(stream, { name: 'board', leaseMs: 60_000 })
+      .start(() => undefined)
     // With leases of a minute only the process table can tell.
     await waitFor(() => standby.state.is === 'holding', { describe: 'the lease' })
     expect(standby.state).toMatchObject({ token: expect.stringMatching(/^2-/) })

@@ -13,7 +13,10 @@ describeConformance('Order', (bed) => {
     const seen: number[] = []
     let running = 0
     let mostRunning = 0
-    await millrace.publish(stream, range(1_000).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(1_000).map((n) => ({ n })),
+    )
     millrace.consumer(stream, { name: 'board' }).start(async ({ data }) => {
       mostRunning = Math.max(mostRunning, ++running)
       if (data.n % 100 === 0) await delay(1)
@@ -61,7 +64,10 @@ describeConformance('Order', (bed) => {
         if (data.n === 0) await gate.promise
         seen.push(`${data.key}${data.n}`)
       })
-    await millrace.publish(stream, range(6).map((n) => ({ n, key: n % 2 === 0 ? 'a' : 'b' })))
+    await millrace.publish(
+      stream,
+      range(6).map((n) => ({ n, key: n % 2 === 0 ? 'a' : 'b' })),
+    )
     await waitFor(() => seen.length === 3, { describe: 'the other key' })
     expect(seen).toEqual(['b1', 'b3', 'b5'])
     gate.resolve()
@@ -83,7 +89,10 @@ describeConformance('Order', (bed) => {
       }
       seen.push(`${data.key}${data.n}`)
     })
-    await first.publish(stream, range(40).map((n) => ({ n, key: n === 0 || n === 20 ? 'a' : 'b' })))
+    await first.publish(
+      stream,
+      range(40).map((n) => ({ n, key: n === 0 || n === 20 ? 'a' : 'b' })),
+    )
     await started.promise
     await waitFor(() => seen.length === 38, { describe: 'the other key' })
     await blocked.close({ deadlineMs: 20 })

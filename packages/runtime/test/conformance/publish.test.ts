@@ -43,12 +43,19 @@ describeConformance('Publishing', (bed) => {
   it('spreads streams over all that there is, each with all its keys in one place', async () => {
     const millrace = await bed.open()
     const streams = range(12).map(() => bed.stream())
-    await Promise.all(streams.map((stream) => millrace.publish(stream, { n: 7 }, { idempotencyKey: 'a' })))
+    await Promise.all(
+      streams.map((stream) => millrace.publish(stream, { n: 7 }, { idempotencyKey: 'a' })),
+    )
     const masters = new Set<string>()
     for (const stream of streams) {
       masters.add((await bed.topology.masterOf(bed.key(stream))).url)
       expect(await bed.stored(stream)).toMatchObject([{ n: 7 }])
-      expect(await (await bed.redis(stream)).exists(bed.key(stream, ':meta'), bed.key(stream, ':producers'))).toBe(2)
+      expect(
+        await (await bed.redis(stream)).exists(
+          bed.key(stream, ':meta'),
+          bed.key(stream, ':producers'),
+        ),
+      ).toBe(2)
     }
     expect(masters.size).toBe(bed.features.slots ? 3 : 1)
     expect(millrace.connections['data']).toBe(masters.size)
@@ -60,7 +67,9 @@ describeConformance('Publishing', (bed) => {
     const foreign = bed.stream()
     await (await bed.redis(foreign)).set(bed.key(foreign), 'a string')
     const long = { n: 1, key: 'x'.repeat(200) }
-    await expect(millrace.publish(stream, long)).rejects.toMatchObject({ code: 'PAYLOAD_TOO_LARGE' })
+    await expect(millrace.publish(stream, long)).rejects.toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+    })
     await expect(millrace.publish(stream, [{ n: 1 }, long])).rejects.toBeInstanceOf(MillraceError)
     await expect(millrace.publish(foreign, { n: 1 })).rejects.toMatchObject({ code: 'KEY_TYPE' })
     await millrace.publish(stream, { n: 2 })
@@ -74,7 +83,9 @@ describeConformance('Publishing', (bed) => {
     const redis = await bed.redis(stream)
     await redis.config('SET', 'maxmemory', '1')
     bed.onClose(() => redis.config('SET', 'maxmemory', '0'))
-    await expect(millrace.publish(stream, { n: 2 })).rejects.toMatchObject({ code: 'OUT_OF_MEMORY' })
+    await expect(millrace.publish(stream, { n: 2 })).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+    })
     await redis.config('SET', 'maxmemory', '0')
     await waitFor(() => millrace.publish(stream, { n: 3 }), { describe: 'publishing to go on' })
     expect((await bed.stored(stream)).map(({ n }) => n)).toEqual([1, 3])

@@ -21,17 +21,22 @@ describeConformance('A reader', (bed) => {
     const stream = bed.stream()
     const early = await millrace.publish(stream, readings(5))
     await waitFor(
-      async () => Number((await (await bed.redis(stream)).time())[0]) * 1_000 > 0 && Date.now() > idTimeMs(early[4]?.id ?? '') + 1,
+      async () =>
+        Number((await (await bed.redis(stream)).time())[0]) * 1_000 > 0 &&
+        Date.now() > idTimeMs(early[4]?.id ?? '') + 1,
       { describe: 'another millisecond' },
     )
     const late = await millrace.publish(stream, readings(700, 5))
-    const read = (options: ReaderOptions) => take(millrace.reader(stream, { live: false, ...options }), Infinity)
+    const read = (options: ReaderOptions) =>
+      take(millrace.reader(stream, { live: false, ...options }), Infinity)
     const all = await read({ from: 'earliest' })
     expect(numbers(all)).toEqual(range(705))
     expect(all.map(({ id }) => id)).toEqual([...early, ...late].map(({ id }) => id))
     expect(numbers(await read({ from: all[99]?.cursor ?? '' }))).toEqual(range(605, 100))
     expect(numbers(await read({ from: { id: all[199]?.id ?? '' } }))).toEqual(range(505, 200))
-    expect(numbers(await read({ from: { timeMs: idTimeMs(early[4]?.id ?? '') + 1 } }))).toEqual(range(700, 5))
+    expect(numbers(await read({ from: { timeMs: idTimeMs(early[4]?.id ?? '') + 1 } }))).toEqual(
+      range(700, 5),
+    )
     expect(await read({ from: 'latest' })).toEqual([])
   })
 
@@ -75,11 +80,15 @@ describeConformance('A reader', (bed) => {
     const [, last] = await take(millrace.reader(stream, { from: 'earliest' }), 2)
     const cursor = last?.cursor ?? ''
     const ahead = cursor.replace(/\d+-\d+$/, '9999999999999-0')
-    await expect(millrace.reader(stream, { from: ahead }).next()).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
+    await expect(millrace.reader(stream, { from: ahead }).next()).rejects.toMatchObject({
+      code: 'CURSOR_INVALID',
+    })
     const redis = await bed.redis(stream)
     await redis.del(bed.key(stream), bed.key(stream, ':meta'), bed.key(stream, ':producers'))
     const other = await bed.open()
     await other.publish(stream, readings(2))
-    await expect(other.reader(stream, { from: cursor }).next()).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
+    await expect(other.reader(stream, { from: cursor }).next()).rejects.toMatchObject({
+      code: 'CURSOR_INVALID',
+    })
   })
 })

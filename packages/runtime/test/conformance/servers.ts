@@ -33,7 +33,11 @@ async function entries(): Promise<readonly MatrixEntry[]> {
   for (const arrangement of ['standalone', 'sentinel', 'cluster'] as const) {
     all.push(
       known === undefined
-        ? { arrangement, title: arrangement, reason: 'neither redis-server nor valkey-server is on PATH' }
+        ? {
+            arrangement,
+            title: arrangement,
+            reason: 'neither redis-server nor valkey-server is on PATH',
+          }
         : { arrangement, title: `${arrangement} ${nameOf(known)}`, binary: known },
     )
   }
@@ -41,7 +45,8 @@ async function entries(): Promise<readonly MatrixEntry[]> {
   for (const { product, suite } of wanted) {
     const { binary, reason } = await ensureUnpackedServer({ product, suite, root: repository })
     // A release moves on, so two of them may have the same version.
-    if (binary !== undefined && all.some(({ title }) => title === `standalone ${nameOf(binary)}`)) continue
+    if (binary !== undefined && all.some(({ title }) => title === `standalone ${nameOf(binary)}`))
+      continue
     all.push(
       binary === undefined
         ? { arrangement: 'standalone', title: `standalone ${product} of Debian ${suite}`, reason }

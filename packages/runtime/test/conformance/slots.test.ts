@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
-import { isMillraceError } from '../../src/index.ts'
-import { range } from './bed.ts'
+import { type Consumer, isMillraceError } from '../../src/index.ts'
+import { range, type Reading } from './bed.ts'
 import { describeConformance } from './describe-conformance.ts'
 
 describeConformance('Many streams', (bed) => {
@@ -19,7 +19,8 @@ describeConformance('Many streams', (bed) => {
     await waitFor(() => millrace.connections['tail'] === tails, { describe: 'the tails' })
     await millrace.publish(streams[3] ?? bed.stream(), { n: 2 })
     await waitFor(() => seen.length === 7, { describe: 'a live event' })
-    expect(seen.toSorted()).toEqual([...streams, streams[3]].map((stream) => stream?.name).toSorted())
+    expect(seen.at(-1)).toBe(streams[3]?.name)
+    expect(new Set(seen)).toEqual(new Set(streams.map(({ name }) => name)))
   })
 
   it('share one tail everywhere when they are colocated', async () => {
@@ -36,31 +37,31 @@ describeConformance('Many streams', (bed) => {
     expect(millrace.connections).toMatchObject({ control: 1, tail: 1 })
   })
 
-  it('above the number of tails are refused, naming the way out, and hold no lease', async () => {
-    const millrace = await bed.open({ maxTails: 2 })
-    const streams = range(3).map(() => bed.stream())
-    const [first, second, third] = streams.map((stream) =>
-      millrace.consumer(stream, { name: 'board', leaseMs: 60_000 }),
-    )
-    await first?.start(() => undefined).ready
-    await second?.start(() => undefined).ready
-    const [, , stream = bed.stream()] = streams
-    if (!bed.features.slots) {
-      await third?.start(() => undefined).ready
-      expect(third?.state.is).toBe('holding')
-      return
-    }
-    const refusal: unknown = await third?.start(() => undefined).done.catch((error: unknown) => error)
-    expect(isMillraceError(refusal, 'TOO_MANY_TAILS') && refusal.message).toMatch(/colocate.*maxTails/)
-    expect(() => millrace.reader(stream)).toThrow(expect.objectContaining({ code: 'TOO_MANY_TAILS' }))
-    // Another process with room gets the lease at once: nobody holds it.
-    const other = (await bed.open()).consumer(stream, { name: 'board', leaseMs: 60_000 })
-    other.start(() => undefined)
-    await waitFor(() => other.state.is === 'holding', { describe: 'the lease' })
-    // And a tail that nobody needs any more makes room.
-    await first?.close()
-    const reader = millrace.reader(stream, { from: 'earliest' })
-    await millrace.publish(stream, { n: 5 })
-    expect((await reader.next()).value?.data).toEqual({ n: 5 })
-  })
+  it.skipIf(bed.arrangement !== 'cluster')(
+    'above the number of tails are refused, naming the way out, and hold no lease (needs slots)',
+    async () => {
+      const millrace = await bed.open({ maxTails: 2 })
+      const [here, there, stream = bed.stream()] = range(3).map(() => bed.stream())
+      const open = (of: typeof stream | undefined): Consumer<Reading> =>
+        millrace.consumer(of ?? stream, { name: 'board', leaseMs: 60_000 }).start(() => undefined)
+      const first = open(here)
+      await Promise.all([first.ready, open(there).ready])
+      const refusal: unknown = await open(stream).done.catch((error: unknown) => error)
+      expect(isMillraceError(refusal, 'TOO_MANY_TAILS') && refusal.message).toMatch(
+        /colocate.*maxTails/,
+      )
+      expect(() => millrace.reader(stream)).toThrow(
+        expect.objectContaining({ code: 'TOO_MANY_TAILS' }),
+      )
+      // Another process with room gets the lease at once: nobody holds it.
+      const other = (await bed.open()).consumer(stream, { name: 'board', leaseMs: 60_000 })
+      other.start(() => undefined)
+      await waitFor(() => other.state.is === 'holding', { describe: 'the lease' })
+      // And a tail that nobody needs any more makes room.
+      await first.close()
+      const reader = millrace.reader(stream, { from: 'earliest' })
+      await millrace.publish(stream, { n: 5 })
+      expect((await reader.next()).value?.data).toEqual({ n: 5 })
+    },
+  )
 })

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   type RedisCluster,
   type RedisServer,
@@ -6,9 +7,12 @@ import {
   startCluster,
   startRedis,
   startSentinel,
+  waitFor,
 } from '@millrace/testkit'
 import type { RedisAddress } from '../../src/index.ts'
 import type { Arrangement } from './servers.ts'
+
+const ANSWER_TIMEOUT_MS = 300
 
 /** What cases may ask of the servers that they run on. */
 export interface Features {
@@ -56,7 +60,7 @@ export async function startTopology(
           name: sentinel.name,
         },
         servers: sentinel.servers,
-        masterOf: () => sentinel.masterServer(),
+        masterOf: () => masterOf(sentinel),
         sentinel,
         [Symbol.asyncDispose]: () => sentinel[Symbol.asyncDispose](),
       }
@@ -75,6 +79,29 @@ export async function startTopology(
     default:
       return arrangement satisfies never
   }
+}
+
+/** Where the sentinels that answer say the master is, once they all say the same; one may stand still. */
+function masterOf(sentinel: SentinelSet): Promise<RedisServer> {
+  return waitFor(
+    async () => {
+      const running = sentinel.sentinelServers.filter((one) => one.running)
+      const answers = await Promise.all(
+        running.map((one) =>
+          Promise.race([portAt(one, sentinel.name), delay(ANSWER_TIMEOUT_MS, undefined)]),
+        ),
+      )
+      const ports = new Set(answers.filter((port) => port !== undefined))
+      const [port] = ports
+      return ports.size === 1 && sentinel.servers.find((one) => one.port === port)
+    },
+    { describe: 'the sentinels to agree on the master' },
+  )
+}
+
+async function portAt(server: RedisServer, name: string): Promise<number> {
+  const reply = await server.client().call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name)
+  return Number((reply as string[])[1])
 }
 
 function featuresOf(arrangement: Arrangement, { product, version }: ServerBinary): Features {

@@ -8,8 +8,18 @@ export interface WorkerPlan {
   readonly prefix: string
   readonly stream: string
   readonly role:
-    | { readonly is: 'consumer'; readonly name: string; readonly leaseMs?: number; readonly checkpointEvery?: number }
-    | { readonly is: 'member'; readonly name: string; readonly leaseMs?: number; readonly hangsAtFirst?: boolean }
+    | {
+        readonly is: 'consumer'
+        readonly name: string
+        readonly leaseMs?: number
+        readonly checkpointEvery?: number
+      }
+    | {
+        readonly is: 'member'
+        readonly name: string
+        readonly leaseMs?: number
+        readonly hangsAtFirst?: boolean
+      }
     | { readonly is: 'producer'; readonly producerId: string }
   readonly sameHostTakeover?: boolean
 }
@@ -28,7 +38,7 @@ export interface WorkerProcess {
   readonly published: readonly Extract<WorkerMessage, { tells: 'published' }>[]
   readonly ready: Promise<unknown>
   kill(signal: NodeJS.Signals): void
-  /** Ends it if it still runs. */
+  /** Ends it if it still runs; everything that it told has arrived then. */
   end(): Promise<void>
 }
 
@@ -61,8 +71,11 @@ export function startWorker(plan: WorkerPlan): WorkerProcess {
 }
 
 async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.kill('SIGKILL')
-  await exited
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+  // What it told last may still be on the way.
+  if (child.connected) await once(child, 'disconnect')
 }

@@ -22,7 +22,8 @@ describe('Asking several nodes', () => {
   })
 
   it('waits for no one who is silent, and still listens', async () => {
-    const ask = (name: string): Promise<string> => (name === 'silent' ? silence() : Promise.resolve(name))
+    const ask = (name: string): Promise<string> =>
+      name === 'silent' ? silence() : Promise.resolve(name)
     expect(await firstAnswer(systemClock, ['silent', 'silent', 'up'], ask, 1)).toBe('up')
     const slow = async (name: string): Promise<string> => {
       if (name === 'slow') await delay(10)
@@ -33,7 +34,12 @@ describe('Asking several nodes', () => {
   })
 
   it('tells every problem when nobody answers', async () => {
-    const problem = firstAnswer(systemClock, ['a', 'b'], (name) => Promise.reject(new Error(name)), 60_000)
+    const problem = firstAnswer(
+      systemClock,
+      ['a', 'b'],
+      (name) => Promise.reject(new Error(name)),
+      60_000,
+    )
     await expect(problem).rejects.toMatchObject({ errors: [{ message: 'a' }, { message: 'b' }] })
     await expect(firstAnswer(systemClock, [], silence, 1)).rejects.toMatchObject({ errors: [] })
   })

@@ -41,12 +41,14 @@ switch (role.is) {
   case 'member': {
     const { is: _, hangsAtFirst = false, ...options } = role
     let hangs = hangsAtFirst
-    const member = millrace.consumerGroup(stream, options).start(async (event, { lease, signal }) => {
-      await handle(event, lease.token)
-      if (!hangs) return
-      hangs = false
-      await new Promise((resolve) => signal.addEventListener('abort', resolve))
-    })
+    const member = millrace
+      .consumerGroup(stream, options)
+      .start(async (event, { lease, signal }) => {
+        await handle(event, lease.token)
+        if (!hangs) return
+        hangs = false
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      })
     await member.ready
     await tell({ tells: 'ready' })
     break
