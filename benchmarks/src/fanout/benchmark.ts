@@ -126,7 +126,7 @@ function judge(
   )
   const { fast_p50_beside_slow, fast_p99_beside_slow } = ratios
   judging.atMost('fast_p50_beside_slow', fast_p50_beside_slow, { target: 1.25, quick: 10 }, '×')
-  judging.atMost('fast_p99_beside_slow', fast_p99_beside_slow, { target: 1.5, quick: 50 }, '×')
+  judging.atMost('fast_p99_beside_slow', fast_p99_beside_slow, { target: 1.5, quick: 500 }, '×')
   const growth = samples.greatest('fast_beside_slow', 'heapGrowthKiB') / 1_024
   judging.atMost('memory_growth_beside_slow', growth, { target: 16, quick: 32 }, 'MiB')
   return judging

@@ -90,8 +90,8 @@ function judge(
   ratios: { readonly p50_vs_floor: number; readonly p99_vs_floor: number },
 ): Judge {
   const judging = new Judge(quick)
-  judging.atMost('p50_vs_floor', ratios.p50_vs_floor, { target: 1.5, quick: 5 }, '×')
-  judging.atMost('p99_vs_floor', ratios.p99_vs_floor, { target: 1.5, quick: 20 }, '×')
+  judging.atMost('p50_vs_floor', ratios.p50_vs_floor, { target: 1.5, quick: 10 }, '×')
+  judging.atMost('p99_vs_floor', ratios.p99_vs_floor, { target: 1.5, quick: 200 }, '×')
   const beyondBudget = 1.5 * samples.median('floor', 'p99Ms') + TIMER_SLACK_MS
   judging.atMost(
     'default_budget_p99',

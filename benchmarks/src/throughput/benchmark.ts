@@ -81,10 +81,10 @@ async function run(bench: Workbench): Promise<Findings> {
     group_vs_bullmq: ratio('group_like_bullmq', 'bullmq'),
   }
   const judge = new Judge(bench.quick)
-  judge.atLeast('publish_vs_floor', ratios.publish_vs_floor, { target: 1.2, quick: 0.4 }, '×')
+  judge.atLeast('publish_vs_floor', ratios.publish_vs_floor, { target: 1.2, quick: 0.3 }, '×')
   judge.atLeast('consume_vs_floor', ratios.consume_vs_floor, { target: 0.8, quick: 0.25 }, '×')
   judge.atLeast('group_vs_floor', ratios.group_vs_floor, { target: 0.6, quick: 0.2 }, '×')
-  judge.atLeast('group_vs_bullmq', ratios.group_vs_bullmq, { target: 8, quick: 2 }, '×')
+  judge.atLeast('group_vs_bullmq', ratios.group_vs_bullmq, { target: 8, quick: 1.5 }, '×')
   const values = Object.keys(contenders).flatMap((name) => [
     [`${name}_per_second`, samples.median(name, 'perSecond')],
     [`${name}_client_cpu_us`, samples.median(name, 'clientCpuUs')],
