@@ -30,7 +30,7 @@ test('finds the event that kills its process and does not blame its neighbours',
   }
 
   const all = Array.from({ length: 300 }, (_, n) => n).filter((n) => n !== poison)
-  expect([...handled].sort((a, b) => a - b)).toEqual(all)
+  expect([...handled].toSorted((a, b) => a - b)).toEqual(all)
   const admin = redis.client()
   const letters = await admin.xrange('mr:{events}events:dead:victim', '-', '+')
   expect(letters).toHaveLength(1)
