@@ -127,12 +127,14 @@ const NOTHING: Verdict = Object.freeze({
   missing: [],
 })
 
-function counted({ missing: _, ...counts }: Verdict): Omit<Verdict, 'missing'> {
-  return counts
+function counted(verdict: Verdict): Omit<Verdict, 'missing'> {
+  const { events, lost, outOfOrder, duplicates } = verdict
+  const { removed, forgotten, storedTwice, deadLettered } = verdict
+  return { events, lost, outOfOrder, duplicates, removed, forgotten, storedTwice, deadLettered }
 }
 
 /** What is wrong with what was counted. */
-export function verdictProblems(verdict: Verdict, mayNotForget: boolean): readonly string[] {
+function verdictProblems(verdict: Verdict, mayNotForget: boolean): readonly string[] {
   const { lost, outOfOrder, storedTwice, forgotten, missing } = verdict
   const problems: string[] = []
   if (lost > 0) {

@@ -49,16 +49,16 @@ export class Cast implements AsyncDisposable {
   }
 
   async kill(...names: readonly ProcessName[]): Promise<void> {
-    await Promise.all(names.map((name) => this.#processes.get(name)?.signal('SIGKILL')))
+    await this.#signal('SIGKILL', names)
   }
 
   /** The process stands still until {@link Cast.resume}. */
   async stop(...names: readonly ProcessName[]): Promise<void> {
-    await Promise.all(names.map((name) => this.#processes.get(name)?.signal('SIGSTOP')))
+    await this.#signal('SIGSTOP', names)
   }
 
   async resume(...names: readonly ProcessName[]): Promise<void> {
-    await Promise.all(names.map((name) => this.#processes.get(name)?.signal('SIGCONT')))
+    await this.#signal('SIGCONT', names)
   }
 
   /** Forks those that were killed; does not wait until they work. */
@@ -99,6 +99,14 @@ export class Cast implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill(...processNames)
+  }
+
+  async #signal(
+    signal: 'SIGCONT' | 'SIGKILL' | 'SIGSTOP',
+    names: readonly ProcessName[],
+  ): Promise<void> {
+    const processes = names.flatMap((name) => this.#processes.get(name) ?? [])
+    await Promise.all(processes.map((process) => process.signal(signal)))
   }
 
   async #begin(name: ProcessName): Promise<void> {

@@ -1,4 +1,3 @@
-import type { RedisServer } from '@millrace/testkit'
 import type { ClusterBed } from '../beds/cluster.ts'
 import type { SentinelBed } from '../beds/sentinel.ts'
 import type { StandaloneBed } from '../beds/standalone.ts'
@@ -49,11 +48,9 @@ export interface Stage {
   readonly afterwards: AsyncDisposableStack
   readonly signal: AbortSignal
   /** The process that handled a reader's events last; for a consumer, the holder of its lease. */
-  holder(consumer: ConsumerName): ProcessName
-  member(group: GroupName): ProcessName
-  /** The server that has the stream now. */
-  master(): Promise<RedisServer>
-  pause(ms: number): Promise<void>
+  readonly holder: (consumer: ConsumerName) => ProcessName
+  readonly member: (group: GroupName) => ProcessName
+  readonly pause: (ms: number) => Promise<void>
 }
 
 export interface StandaloneStage extends Stage {

@@ -101,21 +101,23 @@ async function lose(
   // Whoever calls a script then sends its source again, which tells its digest.
   await bed.server.client().script('FLUSH')
   const matches = matcher()
-  let left = times
+  const lost = { replies: 0 }
+  const isWanted: Matcher = (command) => lost.replies < times && matches(command)
+  // Armed again after each, until all links together have lost as many as wanted.
   const loseOn = async (link: FaultProxy): Promise<void> => {
-    // Armed again after each, until all links together have lost as many as wanted.
-    while (left > 0) {
-      await link.dropNextReply((command) => left > 0 && matches(command))
-      left -= 1
+    while (lost.replies < times) {
+      await link.dropNextReply(isWanted)
+      lost.replies += 1
     }
   }
-  const losing = Promise.all(bed.links().map(loseOn))
+  const links = bed.links()
+  for (const link of links) void loseOn(link)
   await meanwhile()
   const endMs = performance.now() + LONGEST_WAIT_MS
-  while (left > 0 && performance.now() < endMs) await pause(20)
-  await Promise.all(bed.links().map((link) => link.heal()))
-  losing.catch(() => undefined)
-  if (left > 0) throw new Error(`${left} of ${times} replies to lose did not come`)
+  while (lost.replies < times && performance.now() < endMs) await pause(20)
+  await Promise.all(links.map((link) => link.heal()))
+  if (lost.replies < times)
+    throw new Error(`only ${lost.replies} of ${times} replies to lose have come`)
 }
 
 function scriptNamed(name: keyof typeof scripts): () => Matcher {

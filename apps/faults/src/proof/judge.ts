@@ -50,7 +50,7 @@ export interface Verdict {
   readonly missing: readonly Missing[]
 }
 
-export interface Missing {
+interface Missing {
   readonly number: number
   readonly reader: ReaderName | 'stream'
   readonly acceptedAtMs: number

@@ -9,7 +9,7 @@ export interface Props {
   readonly settings: SceneSettings
   readonly millrace: Millrace
   readonly journal: Journal
-  tell(report: Report): void
+  readonly tell: (report: Report) => void
 }
 
 /** What a role does during a scene. */

@@ -73,7 +73,7 @@ export class Scene implements AsyncDisposable {
   }
 
   stage(afterwards: AsyncDisposableStack): Stage {
-    const { bed, cast, keys, ledger } = this
+    const { cast, keys, ledger } = this
     const handler = (reader: 'billing' | 'board' | 'ledger' | 'mail') => {
       ledger.catchUp()
       const name = ledger.lastHandler(reader)
@@ -87,7 +87,6 @@ export class Scene implements AsyncDisposable {
       signal: this.#options.signal,
       holder: handler,
       member: handler,
-      master: () => bed.masterOf(keys.stream),
       pause: (ms) => this.pause(ms),
     }
   }
