@@ -12,8 +12,8 @@ import { formatAttempts } from './attempts.ts'
 import { Backlog, type Entry } from './backlog.ts'
 import type { CheckpointAnswer, CheckpointRequest } from './checkpoint-script.ts'
 import { Confirmations } from './confirmations.ts'
-import { moveToDeadLetters } from './dead-letter-script.ts'
 import { HandOut, type HandOutOwner } from './hand-out.ts'
+import { moveEntry } from './move-entry.ts'
 import type { Pulsed } from './pulse.ts'
 import { Quarantine, type StartVerdict } from './quarantine.ts'
 import { formatRanges, inRanges } from './ranges.ts'
@@ -97,7 +97,15 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       grant.index,
       (id) => grant.dead.has(id) || inRanges(grant.ranges, id),
     )
-    this.#redrives = this.#redrivesOf(scope, grant)
+    this.#redrives = new ConsumerRedrives(scope, grant, {
+      add: (entries) => {
+        for (const entry of entries) this.#handOut.add(entry)
+        this.#handOut.drive()
+      },
+      end: (end) => {
+        this.#endAs(end)
+      },
+    })
     this.#handOut = new HandOut(
       {
         clock: scope.core.clock,
@@ -249,36 +257,12 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     reason: DeadLetterReason,
     error: string,
   ): Promise<boolean> {
-    const { core, keys, options, streamName } = this.#scope
-    const request = {
-      name: this.name,
-      token: this.#grant.fence.token,
-      id: entry.id,
-      reason,
-      attempts: entry.attempts,
-      error,
-      cap: options.maxDeadLetters,
-    }
-    try {
-      const outcome = await core.connections.call('data', keys.tag, (session) =>
-        moveToDeadLetters(session, keys, request),
-      )
-      if (outcome === 'lost') this.#finish({ why: 'lost', detail: 'another holder took over' })
-      if (outcome === 'full') this.#stopFull()
-      if (outcome === 'ok') {
-        const { id, attempts } = entry
-        const facts = { stream: streamName, name: this.name, id, reason, attempts, error }
-        channels.deadLettered.publish({ ...facts, redriven: false })
-      }
-      return outcome === 'ok' || outcome === 'gone'
-    } catch (failure) {
-      // The event stays where it is, and is tried again with the next tenure.
-      this.#finish({ why: 'resync', detail: messageOf(failure) })
-      return false
-    }
+    const { token } = this.#grant.fence
+    const end = await moveEntry(this.#scope, token, entry, reason, error)
+    if (end !== undefined) this.#endAs(end)
+    return end === undefined
   }
 
-  /** Stores what is done and gives the lease back first, so that a restart resumes at this very event. */
   stop(error: MillraceError): void {
     if (this.#over || this.#stopped !== undefined) return
     this.#stopped = error
@@ -405,33 +389,6 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     })
   }
 
-  #redrivesOf(scope: TenureScope<Data>, grant: Grant): ConsumerRedrives<Data> {
-    const { core, keys, streamName: stream, binary, decode, options } = scope
-    const holder = { name: this.name, token: grant.fence.token }
-    const { incarnation, unclean } = grant
-    return new ConsumerRedrives(
-      { core, keys, stream, holder, incarnation, unclean, binary, decode, options },
-      {
-        add: (entries) => {
-          for (const entry of entries) this.#handOut.add(entry)
-          this.#handOut.drive()
-        },
-        end: (why, detail) => {
-          this.#finish({ why, detail })
-        },
-        full: () => {
-          this.#stopFull()
-        },
-      },
-    )
-  }
-
-  #stopFull(): void {
-    const { options, streamName: stream } = this.#scope
-    const text = `Consumer ${this.name} stopped: ${options.maxDeadLetters} dead letters lie there already`
-    this.stop(new MillraceError('DEAD_LETTER_FULL', text, { name: this.name, stream }))
-  }
-
   async #recordStart(id: string, attempts: number, left: number): Promise<'run' | 'wait'> {
     this.#attempts.set(id, attempts)
     const { core, keys } = this.#scope
@@ -461,6 +418,12 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     const { events, bytes: all } = this.#withheld
     this.#withheld = { events: 0, bytes: 0 }
     this.#subscription.release(events, all)
+  }
+
+  /** A stop stores what is done first; the other ends are ends at once. */
+  #endAs(end: TenureEnd): void {
+    if (end.why === 'stopped') this.stop(end.error)
+    else this.#finish(end)
   }
 
   #finish(end: TenureEnd): void {

@@ -1,12 +1,11 @@
+import type { Grant } from '../consumer/acquire-script.ts'
 import type { RedriveOwner } from '../consumer/hand-out.ts'
-import type { ResolvedConsumerOptions } from '../consumer/options.ts'
 import type { StartVerdict } from '../consumer/quarantine.ts'
-import type { Core } from '../core.ts'
+import { deadLettersFull } from '../consumer/move-entry.ts'
+import type { TenureEnd, TenureScope } from '../consumer/tenure-scope.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf } from '../errors.ts'
-import type { Decode } from '../stream/decode.ts'
-import type { StreamKeys } from '../stream/keys.ts'
 import { compareIds } from '../stream/stream-id.ts'
 import {
   type Holder,
@@ -20,29 +19,15 @@ import {
 import { eventEntry } from './dead-letter.ts'
 import { type RedrivenEntry, redriveLane } from './redriven-entry.ts'
 
-export interface ConsumerRedrivesParts<Data> {
-  readonly core: Core
-  readonly keys: StreamKeys
-  readonly stream: string
-  readonly holder: Holder
-  readonly incarnation: string
-  /** Whether the holder before died. */
-  readonly unclean: boolean
-  readonly binary: boolean
-  readonly decode: Decode<Data>
-  readonly options: ResolvedConsumerOptions
-}
-
 /** What the tenure does for its redriven events. */
 export interface ConsumerRedrivesPorts<Data> {
   /** These are to be handed out. */
   add(entries: readonly RedrivenEntry<Data>[]): void
   /** Ends the tenure; what is not settled will be taken again. */
-  end(why: 'lost' | 'resync', detail: string): void
-  full(): void
+  end(end: TenureEnd): void
 }
 
-const TAKEN_OVER = 'another holder took over'
+const TAKEN_OVER: TenureEnd = { why: 'lost', detail: 'another holder took over' }
 
 /** How many redriven events are taken at once. */
 const PAGE = 16
@@ -57,7 +42,11 @@ const MOST_SETTLED = 128
  * another holder would take them again. They move neither the watermark nor the position.
  */
 export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
-  readonly #parts: ConsumerRedrivesParts<Data>
+  readonly #scope: TenureScope<Data>
+  readonly #holder: Holder
+  readonly #incarnation: string
+  /** Whether the holder before died. */
+  readonly #unclean: boolean
   readonly #ports: ConsumerRedrivesPorts<Data>
   /** Those that were taken and are still on the redrive stream, by their ids there. */
   readonly #taken = new Map<string, RedrivenEntry<Data>>()
@@ -72,8 +61,11 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
   /** After an unclean takeover: the last event that had been waiting, once that was looked up. */
   #suspectsUpTo: string | undefined
 
-  constructor(parts: ConsumerRedrivesParts<Data>, ports: ConsumerRedrivesPorts<Data>) {
-    this.#parts = parts
+  constructor(scope: TenureScope<Data>, grant: Grant, ports: ConsumerRedrivesPorts<Data>) {
+    this.#scope = scope
+    this.#holder = { name: scope.options.name, token: grant.fence.token }
+    this.#incarnation = grant.incarnation
+    this.#unclean = grant.unclean
     this.#ports = ports
   }
 
@@ -105,7 +97,7 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
   /** Records the start of a suspect before its handler runs, so that one that kills the process is found. */
   recordStart(entry: RedrivenEntry<Data>): Promise<StartVerdict> | undefined {
     if (!entry.suspect) return undefined
-    if (entry.attempts >= this.#parts.options.maxAttempts) return Promise.resolve('dead-letter')
+    if (entry.attempts >= this.#scope.options.maxAttempts) return Promise.resolve('dead-letter')
     entry.attempts++
     entry.counted = true
     return this.#store(entry)
@@ -138,25 +130,27 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
     reason: DeadLetterReason,
     error: string,
   ): Promise<boolean> {
-    const { core, keys, holder, options, stream } = this.#parts
+    const { core, keys, options, streamName: stream } = this.#scope
+    const holder = this.#holder
     const { attempts, redriveId: id } = entry
-    const request = { id, reason, attempts, error, cap: options.maxDeadLetters }
+    const { name, maxDeadLetters: cap } = options
+    const request = { id, reason, attempts, error, cap }
     // What is stored later than this must not be attempts of before.
     await this.#storing
     try {
       const outcome = await core.connections.call('data', keys.tag, (session) =>
         returnRedrive(session, keys, holder, request),
       )
-      if (outcome === 'lost') this.#ports.end('lost', TAKEN_OVER)
-      else if (outcome === 'full') this.#ports.full()
+      if (outcome === 'lost') this.#ports.end(TAKEN_OVER)
+      else if (outcome === 'full') this.#ports.end(deadLettersFull({ stream, name, cap }))
       else this.#taken.delete(id)
       if (outcome === 'ok') {
-        const facts = { stream, name: holder.name, id: entry.id, reason, attempts, error }
+        const facts = { stream, name, id: entry.id, reason, attempts, error }
         channels.deadLettered.publish({ ...facts, redriven: true })
       }
       return outcome !== 'lost' && outcome !== 'full'
     } catch (failure) {
-      this.#ports.end('resync', messageOf(failure))
+      this.#ports.end(resync(failure))
       return false
     }
   }
@@ -169,7 +163,7 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
         if (!(await this.#takePage())) break
       } while (this.#more && this.#taken.size <= FEW)
     } catch (failure) {
-      if (!this.#closed) this.#ports.end('resync', messageOf(failure))
+      if (!this.#closed) this.#ports.end(resync(failure))
     } finally {
       this.#taking = false
     }
@@ -177,17 +171,18 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
 
   /** Answers whether anything came that was not known. */
   async #takePage(): Promise<boolean> {
-    const { core, keys, holder, unclean } = this.#parts
+    const { core, keys } = this.#scope
+    const { name } = this.#holder
     if (this.#taken.size > FEW) return false
-    if (unclean && this.#suspectsUpTo === undefined) {
+    if (this.#unclean && this.#suspectsUpTo === undefined) {
       this.#suspectsUpTo =
         (await core.connections.call('data', keys.tag, (session) =>
-          lastRedrive(session, keys, holder.name),
+          lastRedrive(session, keys, name),
         )) ?? ''
     }
     const count = this.#taken.size + PAGE
     const page = await core.connections.call('data', keys.tag, (session) =>
-      waitingRedrives(session, keys, holder.name, count),
+      waitingRedrives(session, keys, name, count),
     )
     this.#more = page.length === count
     const entries = await Promise.all(
@@ -200,11 +195,11 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
   }
 
   async #entryOf({ entry: stored, attempts }: WaitingRedrive): Promise<RedrivenEntry<Data>> {
-    const { binary, core, decode, incarnation, options, unclean } = this.#parts
+    const { binary, core, decode, options } = this.#scope
     const [redriveId] = stored
     const event = eventEntry(stored, binary)
-    const decoded = await decode(event, incarnation)
-    const suspect = unclean && compareIds(redriveId, this.#suspectsUpTo || '0-0') <= 0
+    const decoded = await decode(event, this.#incarnation)
+    const suspect = this.#unclean && compareIds(redriveId, this.#suspectsUpTo || '0-0') <= 0
     return {
       id: event[0],
       bytes: decoded.bytes,
@@ -222,22 +217,24 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
   }
 
   async #store(entry: RedrivenEntry<Data>): Promise<'run' | 'wait'> {
-    const { core, keys, holder } = this.#parts
+    const { core, keys } = this.#scope
+    const holder = this.#holder
     const { attempts, redriveId } = entry
     try {
       const ours = await core.connections.call('control', keys.tag, (session) =>
         storeRedriveAttempts(session, keys, holder, redriveId, attempts),
       )
       if (ours) return 'run'
-      this.#ports.end('lost', TAKEN_OVER)
+      this.#ports.end(TAKEN_OVER)
     } catch (failure) {
-      this.#ports.end('resync', messageOf(failure))
+      this.#ports.end(resync(failure))
     }
     return 'wait'
   }
 
   async #settle(): Promise<void> {
-    const { core, keys, holder } = this.#parts
+    const { core, keys } = this.#scope
+    const holder = this.#holder
     // What is done in the same turn of the event loop travels together.
     await Promise.resolve()
     try {
@@ -248,16 +245,20 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
           settleRedrives(session, keys, holder, ids),
         )
         if (!ours) {
-          this.#ports.end('lost', TAKEN_OVER)
+          this.#ports.end(TAKEN_OVER)
           return
         }
         for (const id of ids) this.#taken.delete(id)
       }
     } catch (failure) {
-      this.#ports.end('resync', messageOf(failure))
+      this.#ports.end(resync(failure))
     } finally {
       this.#settling = undefined
     }
     if (this.#more && this.#taken.size <= FEW) void this.#take()
   }
+}
+
+function resync(failure: unknown): TenureEnd {
+  return { why: 'resync', detail: messageOf(failure) }
 }

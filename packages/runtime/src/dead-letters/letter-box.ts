@@ -59,7 +59,7 @@ export class LetterBox<Data> {
     ids: readonly string[],
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Listed<Data>, void, undefined> {
-    const ordered = [...new Set(ids)].sort(compareIds)
+    const ordered = [...new Set(ids)].toSorted(compareIds)
     for (let i = 0; i < ordered.length; i += FETCHED_AT_ONCE) {
       const part = ordered.slice(i, i + FETCHED_AT_ONCE)
       const found = await Promise.all(part.map((id) => this.#range(id, id, 1, signal)))

@@ -43,7 +43,7 @@ describeConformance('A redrive', (bed) => {
     )
     const { consumers, groups } = await millrace.inspect(stream)
     const left = [...consumers, ...groups].map(({ name, deadLetters }) => [name, deadLetters])
-    expect(left.sort()).toEqual([
+    expect(left.toSorted((a, b) => String(a).localeCompare(String(b)))).toEqual([
       ['board', 0],
       ['idle', 40],
       ['pool', 0],

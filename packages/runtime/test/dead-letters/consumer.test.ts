@@ -123,7 +123,8 @@ describe('A redriven event of a consumer', () => {
     await untilCount(letters, 20)
     broken = false
     await letters.redrive()
-    for (let first = 20; redriven < 20; first += 10) await bed.append(stream, 10, { first })
+    const count = (): number => redriven
+    for (let first = 20; count() < 20; first += 10) await bed.append(stream, 10, { first })
     expect(most).toBe(1)
   })
 
@@ -265,7 +266,7 @@ describe('A redriven event of a consumer', () => {
       started.resolve()
       await new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => {
-          reject(signal.reason)
+          reject(new Error('told to stop'))
         })
       })
     })

@@ -304,6 +304,6 @@ describe('A redrive that is interrupted', () => {
     await waitFor(async () => (await waiting(stream)).length === 0, {
       describe: 'all to be settled',
     })
-    expect(seen.sort((a, b) => a - b)).toEqual(range(200))
+    expect(seen.toSorted((a, b) => a - b)).toEqual(range(200))
   })
 })

@@ -31,8 +31,9 @@ async function waiting(stream: { readonly name: string }): Promise<string> {
 describe('The script of an old holder', () => {
   it('neither settles, nor counts, nor moves back a redriven event of a consumer', async () => {
     const stream = bed.stream()
-    const { connections, keysOf } = core()
-    const keys = keysOf(stream)
+    const made = core()
+    const { connections } = made
+    const keys = made.keysOf(stream)
     const id = await waiting(stream)
     await bed.redis.hset(keys.state('pool'), 'kind', 'consumer', 'token', '2-new')
     const old = { name: 'pool', token: '1-old' }
@@ -47,8 +48,9 @@ describe('The script of an old holder', () => {
 
   it('moves one back once however often it is sent, and leaves no attempts behind', async () => {
     const stream = bed.stream()
-    const { connections, keysOf } = core()
-    const keys = keysOf(stream)
+    const made = core()
+    const { connections } = made
+    const keys = made.keysOf(stream)
     const id = await waiting(stream)
     const holder = { name: 'pool', token: '1-own' }
     await bed.redis.hset(keys.state('pool'), 'kind', 'consumer', 'token', '1-own')
@@ -127,6 +129,8 @@ describe('The script of an old holder', () => {
       ],
     })
     const consumers = (await bed.redis.xinfo('CONSUMERS', redrive, 'pool')) as unknown[][]
-    expect(consumers.map(([, name]) => name).sort()).toEqual(['a:1', 'before:1', 'live:1'])
+    expect(
+      consumers.map(([, name]) => String(name)).toSorted((a, b) => a.localeCompare(b)),
+    ).toEqual(['a:1', 'before:1', 'live:1'])
   })
 })

@@ -28,7 +28,11 @@ interface Seen {
 interface Pool {
   readonly seen: Seen[]
   readonly broken: Set<number>
-  add(millrace: Millrace, member: string, options?: Partial<GroupOptions>): Promise<Member>
+  readonly add: (
+    millrace: Millrace,
+    member: string,
+    options?: Partial<GroupOptions>,
+  ) => Promise<Member>
 }
 
 interface Member {
@@ -144,7 +148,7 @@ describe('A redriven event of a consumer group', () => {
     await redriveAll(letters, 200)
     await untilSettled(millrace, stream)
     const again = seen.filter(({ redriven }) => redriven)
-    expect(again.map(({ n }) => n).sort((a, b) => a - b)).toEqual(range(200))
+    expect(again.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(200))
     expect(new Set(again.map(({ member }) => member)).size).toBeGreaterThan(1)
   })
 
@@ -290,7 +294,7 @@ describe('A redriven event of a consumer group', () => {
       started.resolve()
       await new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => {
-          reject(signal.reason)
+          reject(new Error('told to stop'))
         })
       })
     })
@@ -301,7 +305,7 @@ describe('A redriven event of a consumer group', () => {
     await add(millrace, 'b', { maxAttempts: 1 })
     await waitFor(() => seen.length === 20, { describe: 'all of them' })
     await untilSettled(millrace, stream)
-    expect(seen.map(({ n }) => n).sort((a, b) => a - b)).toEqual(range(20))
+    expect(seen.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(20))
     expect(await letters.count()).toBe(0)
   })
 
@@ -362,7 +366,7 @@ describe('A redriven event of a consumer group', () => {
     await add(millrace, 'b')
     await waitFor(() => seen.length === 5, { describe: 'all of them' })
     await untilSettled(millrace, stream)
-    expect(seen.map(({ n }) => n).sort((a, b) => a - b)).toEqual(range(5))
+    expect(seen.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(5))
   })
 })
 
@@ -406,7 +410,7 @@ describe('A process that is killed', () => {
       if (kind === 'group') millrace.consumerGroup(stream, options).start(handler)
       else millrace.consumer(stream, options).start(handler)
       await waitFor(() => seen.length === 3, { describe: 'all redriven events' })
-      expect(seen.sort(([a], [b]) => a - b)).toEqual([
+      expect(seen.toSorted(([a], [b]) => a - b)).toEqual([
         [0, true, true],
         [1, true, true],
         [2, true, true],
@@ -461,7 +465,7 @@ describe('A process that is killed', () => {
         }
       }
       expect(deaths).toBe(3)
-      expect([...handled].sort()).toEqual([0, 1, 3, 4])
+      expect([...handled].toSorted((a, b) => a - b)).toEqual([0, 1, 3, 4])
       expect(await all(letters)).toMatchObject([
         { eventId: ids[2], reason: 'exhausted', attempts: 3, redrives: 1 },
       ])
