@@ -7,6 +7,7 @@ import {
   type EventStream,
   type Fact,
   type Millrace,
+  type RedisAddress,
   type StreamOptions,
 } from '../../src/index.ts'
 import type { Arrangement } from './servers.ts'
@@ -36,7 +37,7 @@ export class ConformanceBed {
     this.arrangement = arrangement
   }
 
-  begin(topology: Topology): void {
+  begin(topology: Topology | undefined): void {
     this.#topology = topology
   }
 
@@ -59,8 +60,11 @@ export class ConformanceBed {
   }
 
   /** What one process has. Reads block for half a second only, so that quiet streams are looked at soon. */
-  async open(options: ConnectOptions = {}): Promise<Millrace> {
-    const millrace = await connect(this.topology.address, {
+  async open(
+    options: ConnectOptions = {},
+    address: RedisAddress = this.topology.address,
+  ): Promise<Millrace> {
+    const millrace = await connect(address, {
       blockMs: 500,
       prefix: this.prefix,
       ...options,

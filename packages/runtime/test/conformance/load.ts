@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventStream, Millrace } from '../../src/index.ts'
 import type { Reading } from './bed.ts'
+import { idsOf } from './ids-of.ts'
 
 /** An event for which publish has answered. */
 export interface Accepted {
@@ -33,7 +34,7 @@ export function startLoad(
   const publish = async (n: number): Promise<void> => {
     const startedMs = performance.now()
     try {
-      const { id } = await producer.publish({ n })
+      const [id = ''] = idsOf([await producer.publish({ n })])
       const atMs = performance.now()
       accepted.push({ id, n, atMs, tookMs: atMs - startedMs })
     } catch (error) {

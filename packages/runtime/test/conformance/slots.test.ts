@@ -1,8 +1,13 @@
+import type { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
 import { type Consumer, isMillraceError } from '../../src/index.ts'
 import { range, type Reading } from './bed.ts'
 import { describeConformance } from './describe-conformance.ts'
+
+async function isBlocked(redis: Redis): Promise<boolean> {
+  return (await redis.info('clients')).includes('blocked_clients:1')
+}
 
 describeConformance('Many streams', (bed) => {
   it('share one tail where one blocking read can serve them, and have one for each tag in a cluster', async () => {
@@ -35,6 +40,20 @@ describeConformance('Many streams', (bed) => {
     await waitFor(() => seen.length === 12, { describe: 'an event of each' })
     expect(new Set(seen).size).toBe(12)
     expect(millrace.connections).toMatchObject({ control: 1, tail: 1 })
+  })
+
+  it('are read from the moment they are added, also while a long read blocks', async () => {
+    const millrace = await bed.open({ blockMs: 60_000 })
+    const seen: string[] = []
+    const streams = range(5).map(() => bed.stream({ colocate: 'late' }))
+    for (const [round, stream] of streams.entries()) {
+      const consumer = millrace.consumer(stream, { name: 'board' })
+      await consumer.start((event) => void seen.push(event.stream)).ready
+      await waitFor(async () => isBlocked(await bed.redis(stream)), { describe: 'a read to block' })
+      await millrace.publish(stream, { n: 1 })
+      await waitFor(() => seen.length === round + 1, { describe: 'the event of the new stream' })
+    }
+    expect(seen).toEqual(streams.map(({ name }) => name))
   })
 
   it.skipIf(bed.arrangement !== 'cluster')(

@@ -27,6 +27,8 @@ export interface Features {
 export interface Topology extends AsyncDisposable {
   readonly features: Features
   readonly address: RedisAddress
+  /** The same servers, as another user. */
+  addressFor(username: string, password: string): RedisAddress
   /** All data servers, whatever they are at the moment. */
   readonly servers: readonly RedisServer[]
   /** The server that takes writes to the key at the moment. */
@@ -46,6 +48,7 @@ export async function startTopology(
       return {
         features,
         address: server.url,
+        addressFor: (username, password) => urlFor(server.url, username, password),
         servers: [server],
         masterOf: () => Promise.resolve(server),
         [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
@@ -53,12 +56,14 @@ export async function startTopology(
     }
     case 'sentinel': {
       const sentinel = await startSentinel({ binary })
+      const address = {
+        sentinels: sentinel.sentinels.map(({ host, port }) => `redis://${host}:${port}`),
+        name: sentinel.name,
+      }
       return {
         features,
-        address: {
-          sentinels: sentinel.sentinels.map(({ host, port }) => `redis://${host}:${port}`),
-          name: sentinel.name,
-        },
+        address,
+        addressFor: (username, password) => ({ ...address, username, password }),
         servers: sentinel.servers,
         masterOf: () => masterOf(sentinel),
         sentinel,
@@ -70,6 +75,9 @@ export async function startTopology(
       return {
         features,
         address: { cluster: cluster.seeds },
+        addressFor: (username, password) => ({
+          cluster: cluster.seeds.map((url) => urlFor(url, username, password)),
+        }),
         servers: cluster.nodes,
         masterOf: async (key) => cluster.masterOf(await cluster.slotOf(key)),
         cluster,
@@ -79,6 +87,10 @@ export async function startTopology(
     default:
       return arrangement satisfies never
   }
+}
+
+function urlFor(url: string, username: string, password: string): string {
+  return url.replace('://', `://${username}:${password}@`)
 }
 
 /** Where the sentinels that answer say the master is, once they all say the same; one may stand still. */

@@ -1,5 +1,6 @@
 import { connect, defineStream, type Event } from '../../../src/index.ts'
 import type { Reading } from '../bed.ts'
+import { idsOf } from '../ids-of.ts'
 import type { WorkerMessage, WorkerPlan } from '../worker-process.ts'
 
 /** One process of a case: a consumer, a member of a group, or a producer that publishes without end. */
@@ -60,7 +61,9 @@ switch (role.is) {
       const results = await producer.publishMany(
         Array.from({ length: 20 }, (_, i) => ({ n: first + i })),
       )
-      await Promise.all(results.map(({ id }, i) => tell({ tells: 'published', id, n: first + i })))
+      await Promise.all(
+        idsOf(results).map((id, i) => tell({ tells: 'published', id, n: first + i })),
+      )
     }
   }
 }
