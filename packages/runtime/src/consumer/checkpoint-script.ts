@@ -14,7 +14,7 @@ ARGV for each consumer 10: name, token, incarnation, position to start from, pos
   ids that may be the greatest instead, with commas around, index or '', ranges or '=' for unchanged,
   attempts or '=' for unchanged, '1' to release the lease
 Answers {incarnation, last-generated-id or '', entries-added}, then for each consumer
-  {'OK', note, length of its redrive stream}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position,
+  1 or {'OK', note, length of its redrive stream}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position,
   greatest ids found}
 ]]
 ${streamIdLua}
@@ -29,6 +29,11 @@ if redis.call('EXISTS', stream) == 1 then
     if info[i] == 'max-deleted-entry-id' then deleted = info[i + 1] end
   end
 end
+
+-- Hardly ever is anything redriven, so all are asked about in one call.
+local redrives = {}
+for i = 4, #KEYS, 2 do redrives[#redrives + 1] = KEYS[i] end
+local any_redrives = redis.call('EXISTS', unpack(redrives)) > 0
 
 -- Many consumers pass the same events, so the same question is asked many times.
 local asked = {}
@@ -45,7 +50,8 @@ end
 
 local function store(state, redrive, a)
   local name, token, from, to, named = ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
-  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position', 'ahead')
+  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position', 'ahead',
+    'beat')
   if f[1] ~= token or f[2] == '1' then return {'LOST'} end
   if f[3] ~= ARGV[a + 2] or incarnation ~= ARGV[a + 2] then return {'RECREATED'} end
   -- Positions and streams are replicated and saved in one order: no failover leaves a position beyond
@@ -105,16 +111,17 @@ local function store(state, redrive, a)
     changes[#changes + 1] = 'released'
     changes[#changes + 1] = '1'
   end
-  redis.call('HINCRBY', state, 'beat', 1)
-  if #changes > 0 then redis.call('HSET', state, unpack(changes)) end
-  local redriving = redis.pcall('XLEN', redrive)
-  return {'OK', note, type(redriving) == 'number' and redriving or 0}
+  redis.call('HSET', state, 'beat', (tonumber(f[6]) or 0) + 1, unpack(changes))
+  local redriving = any_redrives and redis.pcall('XLEN', redrive) or 0
+  if type(redriving) ~= 'number' then redriving = 0 end
+  if note == '' and redriving == 0 then return 1 end
+  return {'OK', note, redriving}
 end
 
 local answers = {{incarnation, last, added}}
 for i = 3, #KEYS, 2 do
   local answer = store(KEYS[i], KEYS[i + 1], 1 + (i - 3) * 5)
-  if answer['err'] then answer = {'ERROR', answer['err']} end
+  if answer ~= 1 and answer['err'] then answer = {'ERROR', answer['err']} end
   answers[#answers + 1] = answer
 end
 return answers
@@ -182,9 +189,11 @@ export async function checkpoint(
       ...requests.flatMap(({ name }) => [keys.state(name), keys.redrive(name)]),
     ],
     args,
-  )) as unknown[][]
-  return reply.slice(1).map((answer) => answerOf(answer.map(String)))
+  )) as unknown[]
+  return reply.slice(1).map((answer) => (Array.isArray(answer) ? answerOf(answer.map(String)) : STORED))
 }
+
+const STORED: CheckpointAnswer = { outcome: 'ok', imageRecreated: false, redriving: 0 }
 
 function answerOf(text: readonly string[]): CheckpointAnswer {
   switch (text[0]) {

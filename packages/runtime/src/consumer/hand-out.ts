@@ -66,6 +66,7 @@ export class HandOut<Data> {
   readonly #redrives: RedriveOwner<Data>
   readonly #lanes: Lanes<Data>
   readonly #startedAt = new Map<Entry<Data>, number>()
+  #watching = false
   readonly #timers = new Set<() => void>()
   #driving = false
   #closed = false
@@ -80,10 +81,6 @@ export class HandOut<Data> {
     this.#owner = owner
     this.#redrives = redrives
     this.#lanes = new Lanes(settings.options.concurrency)
-  }
-
-  begin(): void {
-    this.#watchTimeouts()
   }
 
   add(entry: Entry<Data>): void {
@@ -207,6 +204,7 @@ export class HandOut<Data> {
     result: PromiseLike<unknown>,
   ): void {
     this.#startedAt.set(entry, startedMs)
+    if (!this.#watching) this.#watchTimeouts()
     const done = (failure: { error: unknown } | undefined): void => {
       this.#settings.running.delete(entry.id)
       this.#startedAt.delete(entry)
@@ -353,10 +351,13 @@ export class HandOut<Data> {
     })
   }
 
+  /** Looks at running handlers now and then, as long as there are any. */
   #watchTimeouts(): void {
     const { clock, options } = this.#settings
     const limitMs = options.handlerTimeoutMs
+    this.#watching = true
     this.#after(limitMs / TIMEOUT_LOOKS, () => {
+      this.#watching = false
       const nowMs = clock.monotonicMs()
       for (const [entry, startedMs] of this.#startedAt) {
         if (nowMs - startedMs < limitMs) continue
@@ -366,7 +367,7 @@ export class HandOut<Data> {
           }),
         )
       }
-      this.#watchTimeouts()
+      if (this.#startedAt.size > 0) this.#watchTimeouts()
     })
   }
 

@@ -147,7 +147,6 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   begin(): void {
     this.#scope.pulse.add(this)
     this.#scope.feed.adopt(this.#grant.incarnation)
-    this.#handOut.begin()
     this.#subscription.resume(this.#backlog.watermark)
   }
 
@@ -351,7 +350,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#confirmations.confirmed(request)
     if (request.release) this.#finish({ why: 'released' })
     else if (this.#releasing || this.#confirmations.pending) this.#scope.pulse.soon(this)
-    else if (this.#quarantine.isCautious()) this.#handOut.drive()
+    // What came while the lease was in doubt, or waited for a position to be stored, may start now.
+    else this.#handOut.drive()
   }
 
   /** Resolves when the server has confirmed a request made from now on; never, if the tenure ends first. */
