@@ -44,6 +44,28 @@ export interface PublishStalled {
   readonly stream: string
   readonly reason: string
 }
+/** What lies in a producer's spool has changed. */
+export interface SpoolChanged {
+  readonly stream: string
+  readonly producerId: string
+  /** Whether new events go to the spool as well. */
+  readonly spooling: boolean
+  /** Events on disk that are not known to be in the stream yet. */
+  readonly events: number
+  /** Their size in the stream. */
+  readonly bytes: number
+  /** For how long the oldest has been there, in milliseconds; 0 when there is none. */
+  readonly oldestAgeMs: number
+}
+/** A producer took over the spool file of a process that has ended. */
+export interface SpoolAdopted {
+  readonly stream: string
+  readonly producerId: string
+  readonly file: string
+  readonly events: number
+  readonly bytes: number
+  readonly oldestAgeMs: number
+}
 /** The tail got entries from one blocking read. */
 export interface TailRead {
   readonly tag: string
@@ -136,6 +158,8 @@ export interface Channels {
   readonly published: Fact<Published>
   readonly publishFailed: Fact<PublishFailed>
   readonly publishStalled: Fact<PublishStalled>
+  readonly spoolChanged: Fact<SpoolChanged>
+  readonly spoolAdopted: Fact<SpoolAdopted>
   readonly tailRead: Fact<TailRead>
   readonly tailMembership: Fact<TailMembership>
   readonly loopFailed: Fact<LoopFailed>
@@ -154,6 +178,8 @@ export const channels: Channels = {
   published: fact<Published>('millrace:producer:published'),
   publishFailed: fact<PublishFailed>('millrace:producer:failed'),
   publishStalled: fact<PublishStalled>('millrace:producer:stalled'),
+  spoolChanged: fact<SpoolChanged>('millrace:spool:changed'),
+  spoolAdopted: fact<SpoolAdopted>('millrace:spool:adopted'),
   tailRead: fact<TailRead>('millrace:tail:read'),
   tailMembership: fact<TailMembership>('millrace:tail:membership'),
   loopFailed: fact<LoopFailed>('millrace:loop:failed'),

@@ -18,6 +18,10 @@ export type ErrorCode =
   | 'PERMISSION_DENIED'
   | 'PUBLISH_UNKNOWN'
   | 'SERVER_UNSUPPORTED'
+  | 'SPOOL_CORRUPT'
+  | 'SPOOL_EXPIRED'
+  | 'SPOOL_FAILED'
+  | 'SPOOL_FULL'
   | 'STATE_INVALID'
   | 'STREAM_MISMATCH'
   | 'TOO_MANY_TAILS'
@@ -126,6 +130,28 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
     retryable: false,
     meaning: 'The server is older than Redis 7.0 or Valkey 8, or lacks a command that Millrace needs.',
     remedy: 'Upgrade the server.',
+  },
+  SPOOL_CORRUPT: {
+    retryable: false,
+    meaning:
+      'A spool file is damaged. Nothing of it was sent, it was kept, and its producer stopped; the message names the file and what of it can be read.',
+    remedy: 'Move the file and its companions away, make a new producer, and rescue the events as `docs/durability.md` says.',
+  },
+  SPOOL_EXPIRED: {
+    retryable: false,
+    meaning:
+      'The spool holds events older than `spool.maxAgeMs`, of which Redis may no longer know whether they are in the stream. They are kept, and the producer stopped.',
+    remedy: 'Raise `spool.maxAgeMs` if it is below its limit; otherwise go on as with `SPOOL_CORRUPT`.',
+  },
+  SPOOL_FAILED: {
+    retryable: false,
+    meaning: 'The spool could not be written or read; the event is not in it.',
+    remedy: 'See the message for what the disk or the operating system said.',
+  },
+  SPOOL_FULL: {
+    retryable: true,
+    meaning: 'Redis is away and the spool is full: `spool.maxBytes` is reached, or the disk is full. Nothing of the call was kept.',
+    remedy: 'Publish less, wait for Redis, make room on the disk or raise `spool.maxBytes`.',
   },
   STATE_INVALID: {
     retryable: false,

@@ -13,11 +13,15 @@ export type { StartPosition } from './stream/start-position.ts'
 export type { ConnectOptions, RedisAddress } from './connection/options.ts'
 export type { Producer } from './producer/producer.ts'
 export type {
+  DirectProducerOptions,
   ProducerOptions,
   PublishManyOptions,
   PublishOptions,
   PublishResult,
+  StoredInSpool,
+  StoredInStream,
 } from './producer/options.ts'
+export type { SpoolOptions } from './producer/spool/options.ts'
 export type { Reader } from './reader/reader.ts'
 export type { ReaderOptions } from './reader/options.ts'
 export type { Consumer, CloseOptions } from './consumer/consumer.ts'

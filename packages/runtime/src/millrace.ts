@@ -10,10 +10,12 @@ import type { GroupOptions } from './group/options.ts'
 import { inspectStream, type StreamReport } from './inspect/inspect.ts'
 import { onAbort } from './lifecycle/signals.ts'
 import type {
+  DirectProducerOptions,
   ProducerOptions,
   PublishManyOptions,
   PublishOptions,
   PublishResult,
+  StoredInStream,
 } from './producer/options.ts'
 import { Producer } from './producer/producer.ts'
 import { type ReaderOptions, resolveReaderOptions } from './reader/options.ts'
@@ -80,27 +82,38 @@ export class Millrace {
     stream: EventStream<Input, unknown>,
     data: readonly Input[],
     options?: PublishManyOptions,
-  ): Promise<PublishResult[]>
+  ): Promise<StoredInStream[]>
   publish<Input>(
     stream: EventStream<Input, unknown>,
     data: Input,
     options?: PublishOptions,
-  ): Promise<PublishResult>
+  ): Promise<StoredInStream>
   publish<Input>(
     stream: EventStream<Input, unknown>,
     data: Input | readonly Input[],
     options?: PublishManyOptions | PublishOptions,
-  ): Promise<PublishResult | PublishResult[]> {
+  ): Promise<StoredInStream | StoredInStream[]> {
     const producer = this.#defaultProducer(stream)
     return Array.isArray(data)
       ? producer.publishMany(data as readonly Input[], options)
       : producer.publish(data as Input, options)
   }
 
-  /** A producer of its own, for options. */
-  producer<Input>(stream: EventStream<Input, unknown>, options: ProducerOptions = {}): Producer<Input> {
+  /** A producer of its own, for options; with a spool its results may say `spool`. */
+  producer<Input>(
+    stream: EventStream<Input, unknown>,
+    options?: DirectProducerOptions,
+  ): Producer<Input>
+  producer<Input>(
+    stream: EventStream<Input, unknown>,
+    options: ProducerOptions,
+  ): Producer<Input, PublishResult>
+  producer<Input>(
+    stream: EventStream<Input, unknown>,
+    options: ProducerOptions = {},
+  ): Producer<Input, PublishResult> {
     this.#assertOpen()
-    return this.#track(new Producer<Input>(this.#core, stream, options))
+    return this.#track(new Producer<Input, PublishResult>(this.#core, stream, options))
   }
 
   /** Reads from a position that the caller keeps; iterate it with `for await`. */
@@ -174,7 +187,7 @@ export class Millrace {
     this.#assertOpen()
     const known = this.#producers.get(stream)
     // The map gives back what was made for this very definition, so its input type is the same.
-    if (known !== undefined) return known as Producer<Input>
+    if (known !== undefined) return known
     const producer = this.#track(new Producer<Input>(this.#core, stream, {}))
     this.#producers.set(stream, producer as unknown as Producer<unknown>)
     return producer

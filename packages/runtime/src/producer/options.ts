@@ -6,6 +6,12 @@ import {
   throwProblems,
   wholeNumber,
 } from '../lifecycle/options.ts'
+import {
+  type ResolvedSpoolOptions,
+  resolveSpoolOptions,
+  type SpoolOptions,
+  spoolProblems,
+} from './spool/options.ts'
 
 /** How one event is published. */
 export interface PublishOptions {
@@ -37,14 +43,23 @@ export interface PublishManyOptions extends Omit<PublishOptions, 'idempotencyKey
   readonly idempotencyKeys?: readonly string[]
 }
 
-/** What became of a published event. */
-export interface PublishResult {
+/** Where a published event is durable. */
+export type PublishResult = StoredInSpool | StoredInStream
+
+/** The event is in the stream. */
+export interface StoredInStream {
+  readonly stored: 'stream'
   /** The event's id in the Redis Stream. */
   readonly id: string
   /** Whether an event with the same idempotency key was there before; then `id` is that event's. */
   readonly duplicate: boolean
-  /** Where the event is durable. */
-  readonly stored: 'stream' | 'spool'
+}
+
+/** The event is on the producer's disk, and goes to the stream in its turn; its id comes only then. */
+export interface StoredInSpool {
+  readonly stored: 'spool'
+  readonly id?: never
+  readonly duplicate?: never
 }
 
 export interface ProducerOptions {
@@ -64,11 +79,21 @@ export interface ProducerOptions {
   /** The default for `PublishOptions.deadlineMs`. @defaultValue the connection's `deadlineMs` */
   readonly deadlineMs?: number
   /**
-   * What happens to events while Redis is away: `wait` until their deadline, or `fail` as soon as a
-   * connection could not be had within half a second.
+   * What happens to events while Redis is away: `wait` until their deadline, `fail` as soon as a
+   * connection could not be had within half a second, or `spool`: keep them on disk, answer at once, and
+   * send them in order when Redis is back, from the next process if need be. `spool` needs
+   * {@link spool} and a `producerId` that stays the same from process to process.
    * @defaultValue `wait`
    */
+  readonly whenUnavailable?: 'fail' | 'spool' | 'wait'
+  /** Where and how much is kept, with `whenUnavailable: 'spool'`. */
+  readonly spool?: SpoolOptions
+}
+
+/** The options of a producer without a spool: all its results say `stream`. */
+export interface DirectProducerOptions extends ProducerOptions {
   readonly whenUnavailable?: 'fail' | 'wait'
+  readonly spool?: never
 }
 
 export interface ResolvedProducerOptions {
@@ -77,7 +102,9 @@ export interface ResolvedProducerOptions {
   readonly maxInFlightEvents: number
   readonly maxInFlightBytes: number
   readonly deadlineMs: number
-  readonly whenUnavailable: 'fail' | 'wait'
+  readonly whenUnavailable: 'fail' | 'spool' | 'wait'
+  /** Set when events are spooled; then `producerId` is set as well. */
+  readonly spool: ResolvedSpoolOptions | undefined
 }
 
 const defaults = Object.freeze({
@@ -95,24 +122,26 @@ export function resolveProducerOptions(
   options: ProducerOptions,
   connectionDeadlineMs: number,
 ): ResolvedProducerOptions {
-  throwProblems(
-    'producer',
-    optionProblems(options, {
+  throwProblems('producer', [
+    ...optionProblems(options, {
       producerId: (v) =>
         (typeof v === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(v)) ||
         'must be 1 to 128 characters out of A–Z a–z 0–9 . _ -',
       maxInFlightEvents: wholeNumber(1, 1_000_000, 'events'),
       maxInFlightBytes: wholeNumber(1, 4_294_967_296, 'bytes'),
       deadlineMs,
-      whenUnavailable: oneOf('wait', 'fail'),
+      whenUnavailable: oneOf('wait', 'fail', 'spool'),
+      spool: (v) => (typeof v === 'object' && v !== null) || 'must be an object',
     }),
-  )
+    ...spoolingProblems(options),
+  ])
   return {
     producerId: options.producerId,
     maxInFlightEvents: options.maxInFlightEvents ?? defaults.maxInFlightEvents,
     maxInFlightBytes: options.maxInFlightBytes ?? defaults.maxInFlightBytes,
     deadlineMs: options.deadlineMs ?? connectionDeadlineMs,
     whenUnavailable: options.whenUnavailable ?? defaults.whenUnavailable,
+    spool: options.spool === undefined ? undefined : resolveSpoolOptions(options.spool),
   }
 }
 
@@ -136,6 +165,23 @@ export function checkPublishManyOptions(options: PublishManyOptions, events: num
       },
     }),
   )
+}
+
+function spoolingProblems({ whenUnavailable, spool, producerId }: ProducerOptions): string[] {
+  const problems =
+    typeof spool === 'object' && spool !== null ? spoolProblems(spool) : ([] as string[])
+  if (whenUnavailable !== 'spool') {
+    return spool === undefined
+      ? problems
+      : [...problems, "spool is only for whenUnavailable: 'spool'"]
+  }
+  if (spool === undefined) problems.push("spool must be given with whenUnavailable: 'spool'")
+  if (producerId === undefined) {
+    problems.push(
+      "producerId must be given with whenUnavailable: 'spool': the next process finds by it what this one left",
+    )
+  }
+  return problems
 }
 
 const deadlineMs: OptionCheck = wholeNumber(1, 3_600_000, 'milliseconds')

@@ -38,6 +38,23 @@ export class Outbox {
     return { events, bytes }
   }
 
+  /** The event that is next, of those that somebody still waits for. */
+  peek(): OutgoingEvent | undefined {
+    for (; this.#head < this.#events.length; this.#head++) {
+      const event = this.#events[this.#head]
+      if (event !== undefined && !event.call.settled) return event
+    }
+    return undefined
+  }
+
+  /** All events in order, also those that were given up. */
+  *waiting(): Iterable<OutgoingEvent> {
+    for (let i = this.#head; i < this.#events.length; i++) {
+      const event = this.#events[i]
+      if (event !== undefined) yield event
+    }
+  }
+
   /** Lets go of events that were given up; says whether any is left. */
   prune(): boolean {
     this.#events = this.#events.slice(this.#head).filter((event) => !event.call.settled)

@@ -17,9 +17,11 @@ import {
   type PublishResult,
   type ResolvedProducerOptions,
   resolveProducerOptions,
+  type StoredInStream,
 } from './options.ts'
 import { type Answerer, answerAll, PublishCall } from './publish-call.ts'
-import { SendLoop } from './send.ts'
+import { type Sender, SendLoop } from './send.ts'
+import { SpoolingSender } from './spool/spooling-sender.ts'
 
 export interface DrainOptions {
   /** How long to wait, in milliseconds. @defaultValue without end */
@@ -43,16 +45,18 @@ const CLOSE_DEADLINE_MS = 10_000
  *
  * States: open → draining (nothing new is taken, what was taken is finished) → closed.
  */
-export class Producer<Input> {
+export class Producer<Input, Result extends PublishResult = StoredInStream> {
   readonly #core: Core
   readonly #stream: EventStream<Input, unknown>
   readonly #options: ResolvedProducerOptions
-  readonly #loop: SendLoop
+  readonly #loop: Sender
   readonly #intake: Intake
   readonly #calls = new Set<PublishCall>()
   readonly #closed = Promise.withResolvers<void>()
   #state: 'closed' | 'draining' | 'open' = 'open'
   #closing: Promise<void> | undefined
+  /** Why nothing can be published any more. */
+  #failure: MillraceError | undefined
   readonly #drained = Promise.withResolvers<void>()
   #dueTimer: { readonly atMs: number; readonly cancel: () => void } | undefined
 
@@ -61,9 +65,7 @@ export class Producer<Input> {
     this.#core = core
     this.#stream = stream
     this.#options = resolveProducerOptions(options, core.options.deadlineMs)
-    this.#loop = new SendLoop(core, core.keysOf(stream), stream, this.#options, (error) => {
-      this.#giveUp([...this.#calls], () => error)
-    })
+    this.#loop = this.#newSender()
     this.#intake = new Intake((events) => {
       for (const event of events) this.#loop.offer(event)
     })
@@ -75,13 +77,14 @@ export class Producer<Input> {
   }
 
   /**
-   * Publishes one event; resolves once it is in the stream.
+   * Publishes one event; resolves once it is in the stream, or in the spool of a producer that has one.
    * @throws MillraceError `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE`, `OPTIONS_INVALID`, `UNAVAILABLE`,
-   * `PUBLISH_UNKNOWN`, `OUT_OF_MEMORY`, `ABORTED`, `CLOSED`
+   * `PUBLISH_UNKNOWN`, `OUT_OF_MEMORY`, `ABORTED`, `CLOSED`; with a spool `SPOOL_FULL`, `SPOOL_CORRUPT`,
+   * `SPOOL_EXPIRED`, `SPOOL_FAILED`
    */
-  publish(data: Input, options?: PublishOptions): Promise<PublishResult> {
+  publish(data: Input, options?: PublishOptions): Promise<Result> {
     // What the executor throws becomes the rejection; an async function would cost another promise.
-    return new Promise((resolve, reject) => {
+    const published = new Promise<PublishResult>((resolve, reject) => {
       if (options !== undefined) checkPublishOptions(options)
       this.#assertOpen(options?.signal)
       const { schema } = this.#stream
@@ -93,6 +96,8 @@ export class Producer<Input> {
         this.#intake.enter(call, [event], Promise.resolve(verdict))
       } else this.#loop.offer(event)
     })
+    // Only a producer with a spool ever answers from there, and such a one has the wider type.
+    return published as Promise<Result>
   }
 
   /**
@@ -101,8 +106,8 @@ export class Producer<Input> {
    * in the stream is the beginning of the array.
    * @throws MillraceError like {@link publish}
    */
-  publishMany(data: readonly Input[], options?: PublishManyOptions): Promise<PublishResult[]> {
-    return new Promise((resolve, reject) => {
+  publishMany(data: readonly Input[], options?: PublishManyOptions): Promise<Result[]> {
+    const published = new Promise<PublishResult[]>((resolve, reject) => {
       if (!Array.isArray(data))
         throw new MillraceError('OPTIONS_INVALID', 'publishMany takes an array')
       if (options !== undefined) checkPublishManyOptions(options, data.length)
@@ -129,6 +134,7 @@ export class Producer<Input> {
         this.#intake.enter(call, events, Promise.resolve(verdict))
       } else for (const event of events) this.#loop.offer(event)
     })
+    return published as Promise<Result[]>
   }
 
   /** Takes nothing new, and resolves once everything that was taken has been settled. */
@@ -154,7 +160,10 @@ export class Producer<Input> {
     )
   }
 
-  /** Drains, gives up what is left at the deadline, and lets go of everything. */
+  /**
+   * Drains, gives up what is left at the deadline, and lets go of everything. What is in the spool is sent
+   * within the deadline as long as Redis answers; the rest stays on disk for the next process.
+   */
   close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#close(options)
     return this.#closing
@@ -165,8 +174,10 @@ export class Producer<Input> {
   }
 
   async #close(options: CloseOptions): Promise<void> {
+    const deadlineMs = options.deadlineMs ?? CLOSE_DEADLINE_MS
+    const endMs = this.#core.clock.monotonicMs() + deadlineMs
     try {
-      await this.drain({ deadlineMs: options.deadlineMs ?? CLOSE_DEADLINE_MS })
+      await this.drain({ deadlineMs })
     } catch (error) {
       if (!isMillraceError(error, 'UNAVAILABLE')) {
         this.#closing = undefined
@@ -177,12 +188,35 @@ export class Producer<Input> {
       )
     }
     this.#state = 'closed'
-    this.#loop.stop()
-    this.#closed.resolve()
+    try {
+      const stopping = this.#loop.stop(Math.max(endMs - this.#core.clock.monotonicMs(), 0))
+      if (stopping !== undefined) await stopping
+    } finally {
+      this.#closed.resolve()
+    }
+  }
+
+  #newSender(): Sender {
+    const core = this.#core
+    const stream = this.#stream
+    const options = this.#options
+    const keys = core.keysOf(stream)
+    const giveUpAll = (error: MillraceError): void => {
+      this.#giveUp([...this.#calls], () => error)
+    }
+    const { spool, producerId } = options
+    if (spool === undefined || producerId === undefined)
+      return new SendLoop(core, keys, stream, options, giveUpAll)
+    const fail = (error: MillraceError): void => {
+      this.#failure = error
+      giveUpAll(error)
+    }
+    return new SpoolingSender({ core, keys, stream, options, spool, producerId, giveUpAll, fail })
   }
 
   #assertOpen(signal: AbortSignal | undefined): void {
     if (this.#state !== 'open') throw closedError(`The producer is ${this.#state}`)
+    if (this.#failure !== undefined) throw this.#failure
     throwIfAborted(signal, 'The publish')
   }
 
@@ -260,13 +294,19 @@ export class Producer<Input> {
     })
   }
 
+  /** What has a sequence may go into the spool as it is, whoever has given up some of it. */
+  #mayBeStored(call: PublishCall): boolean {
+    const mayBeSpooled = this.#options.spool !== undefined && call.firstBatch !== undefined
+    return mayBeSpooled || call.mayBeStored()
+  }
+
   #giveUp(calls: readonly PublishCall[], errorOf: (call: PublishCall) => MillraceError): void {
     let events = 0
     let last: MillraceError | undefined
     for (const call of calls) {
       if (call.settled) continue
       const error = errorOf(call)
-      last = call.mayBeStored() ? unknownOutcome(call, error) : error
+      last = this.#mayBeStored(call) ? unknownOutcome(call, error) : error
       events += call.size - call.stored
       call.fail(last)
     }

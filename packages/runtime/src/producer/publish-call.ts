@@ -10,7 +10,7 @@ export class PublishCall {
   readonly size: number
   readonly startedMs: number
   readonly dueMs: number
-  /** How many of its events are known to be in the stream. */
+  /** How many of its events are known to be in the stream, or in the spool. */
   stored = 0
   settled = false
   /** The batch of its first event, once that has a sequence. */
@@ -39,10 +39,12 @@ export class PublishCall {
 
   /** The event with this index is in the stream. */
   confirm(index: number, id: string, duplicate: boolean): void {
-    if (this.settled) return
-    this.stored++
-    if (this.stored === this.size) this.#settle()
-    this.#answer({ id, duplicate, stored: 'stream' }, index)
+    this.#store({ id, duplicate, stored: 'stream' }, index)
+  }
+
+  /** The event with this index is in the spool, and will be in the stream. */
+  keep(index: number): void {
+    this.#store(IN_SPOOL, index)
   }
 
   fail(error: Error): void {
@@ -54,7 +56,16 @@ export class PublishCall {
   /** Whether some of it is in the stream, or may be, or may still get there. */
   mayBeStored(): boolean {
     const batch = this.firstBatch
-    return this.stored > 0 || (batch !== undefined && (batch.outstanding || batch.unknown))
+    if (this.stored > 0) return true
+    if (batch === undefined) return false
+    return batch.outstanding || batch.unknown || batch.position !== undefined
+  }
+
+  #store(result: PublishResult, index: number): void {
+    if (this.settled) return
+    this.stored++
+    if (this.stored === this.size) this.#settle()
+    this.#answer(result, index)
   }
 
   #settle(): void {
@@ -64,6 +75,8 @@ export class PublishCall {
     this.#onSettled(this)
   }
 }
+
+const IN_SPOOL: PublishResult = Object.freeze({ stored: 'spool' })
 
 /** Takes the result of one event after the other. For `publish` it is the promise's own resolver. */
 export type Answerer = (result: PublishResult, index: number) => void

@@ -14,6 +14,7 @@ import type { OutgoingEvent } from './encode.ts'
 import type { ResolvedProducerOptions } from './options.ts'
 import { confirmBatch, rejectEvents } from './outcome.ts'
 import { Outbox } from './outbox.ts'
+import type { Lane } from './spool/lane.ts'
 import {
   type Answer,
   add,
@@ -24,6 +25,7 @@ import {
   type Placement,
   type Rejected,
   reopen,
+  resolvedThrough,
   resume,
   sent,
   settle,
@@ -37,7 +39,7 @@ const FAIL_FAST_MS = 500
 const FIRST_PAUSE_MS = 5
 const GREATEST_PAUSE_MS = 500
 
-type PublishableStream = Pick<
+export type PublishableStream = Pick<
   EventStream<never, unknown>,
   'codec' | 'colocate' | 'limits' | 'name' | 'partitions' | 'retention'
 >
@@ -45,11 +47,21 @@ type PublishableStream = Pick<
 /** Told when everything that waits must be given up. */
 export type GiveUpAll = (error: MillraceError) => void
 
+/** What the producer hands its events to. */
+export interface Sender {
+  /** Takes events in order; they are sent at the end of this tick, or when there is room. */
+  offer(event: OutgoingEvent): void
+  /** Lets go of events that were given up. */
+  prune(): void
+  /** Sends nothing more; resolves once everything is let go of. */
+  stop(deadlineMs: number): Promise<void> | undefined
+}
+
 /**
  * Carries out what the window decides: gathers what arrives in one tick into batches, sends them, and
  * after any trouble waits for all outstanding answers before it goes on.
  */
-export class SendLoop {
+export class SendLoop implements Sender {
   readonly #core: Core
   readonly #keys: StreamKeys
   readonly #stream: PublishableStream
@@ -57,7 +69,7 @@ export class SendLoop {
   readonly #giveUpAll: GiveUpAll
   readonly #producerId: string
   readonly #outbox = new Outbox()
-  readonly #window: Window<OutgoingEvent> = openWindow(newEpoch())
+  readonly #window: Window<OutgoingEvent>
   readonly #copies = new Set<Copy>()
   readonly #stopped = new AbortController()
   #session: Session | undefined
@@ -67,6 +79,12 @@ export class SendLoop {
   #flushDue = false
   /** Attempts at going on, in a row, without any outcome in between. */
   #fruitless = 0
+  /** The way over the disk, where that was asked for. */
+  #lane: Lane | undefined
+  /** The window has another epoch than the spool file. */
+  #renumberingDue = false
+  /** Others have to be sent first. */
+  #held = false
 
   constructor(
     core: Core,
@@ -74,7 +92,9 @@ export class SendLoop {
     stream: PublishableStream,
     options: ResolvedProducerOptions,
     giveUpAll: GiveUpAll,
+    window: Window<OutgoingEvent> = openWindow(newEpoch()),
   ) {
+    this.#window = window
     this.#core = core
     this.#keys = keys
     this.#stream = stream
@@ -83,25 +103,50 @@ export class SendLoop {
     this.#producerId = options.producerId ?? randomBytes(9).toString('base64url')
   }
 
-  /** Takes events in order; they are sent at the end of this tick, or when there is room. */
-  offer(event: OutgoingEvent): void {
-    this.#outbox.push(event)
-    this.#wake()
+  /** Takes batches from the spool before anything else; `begin` puts what is under way into it. */
+  useSpool(lane: Lane): void {
+    this.#lane = lane
   }
 
-  /** Lets go of events that were given up. */
+  offer(event: OutgoingEvent): void {
+    this.#outbox.push(event)
+    this.wake()
+  }
+
+  /** Sends nothing until it is released. */
+  hold(): void {
+    this.#held = true
+  }
+
+  release(): void {
+    this.#held = false
+    this.wake()
+  }
+
+  /** Since when the oldest event waits that is neither in the stream nor in the spool. */
+  waitingSinceMs(): number | undefined {
+    const batch = this.#window.unresolved.find(({ position }) => position === undefined)
+    return (batch?.events.find(isLive) ?? this.#outbox.peek())?.call.startedMs
+  }
+
+  /** Redis has confirmed nothing for too long. */
+  spool(): void {
+    this.#lane?.begin(this.#window, this.#outbox)
+  }
+
   prune(): void {
     this.#outbox.prune()
   }
 
-  /** Sends nothing more. */
-  stop(): void {
+  stop(): undefined {
     this.#stopped.abort()
     this.#offSession?.()
     this.#outbox.prune()
+    return undefined
   }
 
-  #wake(): void {
+  /** Looks, at the end of this tick, at what can be sent. */
+  wake(): void {
     if (this.#flushDue) return
     this.#flushDue = true
     // Behind all promise callbacks of this turn, so that whoever was resumed by one answer together
@@ -113,25 +158,41 @@ export class SendLoop {
 
   readonly #flush = (): void => {
     this.#flushDue = false
-    if (this.#recovering || this.#stopped.signal.aborted) return
+    if (this.#stopped.signal.aborted) return
+    this.#lane?.absorb(this.#outbox)
+    if (this.#recovering || this.#held) return
     if (this.#window.stalled || !this.#usable(this.#session)) void this.#recover()
     else this.#sendWhatFits()
   }
 
   #sendWhatFits(): void {
     while (mayAdd(this.#window)) {
-      let events = this.#options.maxInFlightEvents
-      let bytes = this.#options.maxInFlightBytes
-      for (const batch of this.#window.unresolved) {
-        events -= batch.events.length
-        bytes -= batch.bytes
+      if (this.#lane !== undefined && this.#lane.backlog > 0) {
+        const spooled = this.#lane.take()
+        if (spooled === undefined) return
+        const batch = add(this.#window, spooled.events, spooled.bytes)
+        batch.position = spooled.position
+        batch.answered = true
+        this.#send(batch)
+        continue
       }
-      const next = this.#outbox.take(events, bytes, this.#window.unresolved.length === 0)
+      const next = this.#outbox.take(...this.#room(), this.#window.unresolved.length === 0)
       if (next.events.length === 0) return
       const batch = add(this.#window, next.events, next.bytes)
       for (const event of next.events) event.call.firstBatch ??= batch
       this.#send(batch)
     }
+  }
+
+  /** How many more events and bytes may be on their way. */
+  #room(): [events: number, bytes: number] {
+    let events = this.#options.maxInFlightEvents
+    let bytes = this.#options.maxInFlightBytes
+    for (const batch of this.#window.unresolved) {
+      events -= batch.events.length
+      bytes -= batch.bytes
+    }
+    return [events, bytes]
   }
 
   #send(batch: Batch<OutgoingEvent>): void {
@@ -160,11 +221,12 @@ export class SendLoop {
     )
   }
 
-  #answered(copy: Copy, answer: Answer, error: unknown): void {
+  #answered(copy: Copy, given: Answer, error: unknown): void {
     if (copy.done) return
     copy.done = true
     this.#copies.delete(copy)
     const { batch } = copy
+    const answer = this.#lane === undefined ? given : answerForSpooling(given, batch)
     const wasStalled = this.#window.stalled
     settle(this.#window, batch, answer)
     if (answer.kind === 'appended') {
@@ -176,12 +238,15 @@ export class SendLoop {
       }
       if (error !== undefined) this.#trouble = { session: copy.session, error }
     }
-    if (!this.#window.stalled) this.#wake()
+    if (!this.#window.stalled) this.wake()
     else if (this.#window.outstanding === 0) void this.#recover()
   }
 
   #confirm(batch: Batch<OutgoingEvent>, placement: Placement): void {
     confirmBatch(this.#stream.name, batch, placement, () => this.#core.clock.monotonicMs())
+    if (this.#lane === undefined) return
+    this.#lane.flows()
+    this.#lane.resolve(resolvedThrough(this.#window, this.#lane.taken))
   }
 
   /** The slow path: from a stall, or from no connection, back to an open window. One at a time. */
@@ -209,6 +274,8 @@ export class SendLoop {
     await this.#pauseAfterFruitless()
     try {
       const session = await this.#connect()
+      await this.#renumberSpool()
+      this.#lane?.assertFresh()
       const step = resume(this.#window, isLive)
       if (step.kind === 'close-epoch') {
         await this.#closeEpoch(session)
@@ -222,6 +289,8 @@ export class SendLoop {
       const known = fromRedis(error)
       if (known.code !== 'UNAVAILABLE' || this.#options.whenUnavailable === 'fail')
         this.#giveUpAll(known)
+      // What is in the spool stays there; nobody can send it any more here.
+      if (known.code === 'CLOSED' || known.code === 'SPOOL_EXPIRED') this.stop()
       return false
     }
   }
@@ -271,9 +340,20 @@ export class SendLoop {
     for (const batch of appended) {
       const placement = closed.placements.get(batch.first)
       if (placement !== undefined) this.#confirm(batch, placement)
+      else if (batch.answered) this.#confirm(batch, ELSEWHERE)
       else this.#reject([{ events: batch.events, error: forgotten() }])
     }
     this.#reject(rejected)
+    this.#lane?.resolve(resolvedThrough(this.#window, this.#lane.taken))
+    this.#renumberingDue = true
+    await this.#renumberSpool()
+  }
+
+  /** Nothing is sent under an epoch that the spool file does not know: after a crash it would be again. */
+  async #renumberSpool(): Promise<void> {
+    if (this.#lane === undefined || !this.#renumberingDue) return
+    await this.#lane.renumber(this.#window)
+    this.#renumberingDue = false
   }
 
   #reject(rejected: readonly Rejected<OutgoingEvent>[]): void {
@@ -289,8 +369,21 @@ export class SendLoop {
   #hasWork(): boolean {
     if (this.#stopped.signal.aborted) return false
     return (
-      this.#window.unresolved.some((batch) => batch.events.some(isLive)) || this.#outbox.prune()
+      this.#window.unresolved.some(
+        (batch) => batch.position !== undefined || batch.events.some(isLive),
+      ) ||
+      (this.#lane?.backlog ?? 0) > 0 ||
+      this.#outbox.prune()
     )
+  }
+
+  get epoch(): string {
+    return this.#window.epoch
+  }
+
+  /** Whether anything waits to be confirmed. */
+  get isBusy(): boolean {
+    return this.#hasWork()
   }
 
   #record(): string {
@@ -309,7 +402,22 @@ function isLive(event: OutgoingEvent): boolean {
   return !event.call.settled
 }
 
-function newEpoch(): string {
+/** Of an event that is in the stream, but whose id Redis does not know any more. */
+const ELSEWHERE: Placement = { firstId: '-', originals: undefined }
+
+/**
+ * Out of memory is one more way of being away, for somebody who spools. And a batch from the spool that
+ * Redis has executed is where it belongs, even if Redis has forgotten what it answered: it was never
+ * cut differently.
+ */
+function answerForSpooling(answer: Answer, batch: Batch<OutgoingEvent>): Answer {
+  if (answer.kind !== 'refused') return answer
+  if (answer.reason === 'FORGOTTEN' && batch.answered)
+    return { kind: 'appended', placement: ELSEWHERE }
+  return answer.reason === 'out-of-memory' ? { ...answer, fatal: undefined } : answer
+}
+
+export function newEpoch(): string {
   return randomBytes(9).toString('base64url')
 }
 

@@ -35,6 +35,13 @@ export interface Batch<E> {
   unknown: boolean
   /** Why the server refused it for good. */
   refusal: MillraceError | undefined
+  /**
+   * Its place in the spool, from the moment that it is written there. Such a batch is neither given up
+   * nor refused: its callers may have been told that it is safe.
+   */
+  position: number | undefined
+  /** Whether its callers know where it is. */
+  answered: boolean
 }
 
 /** Where the events of a batch are in the stream. */
@@ -79,11 +86,13 @@ export interface Rejected<E> {
 /** As many batches as the record in Redis remembers the answers of. */
 export const MOST_BATCHES = 16
 
-export function openWindow<E>(epoch: string): Window<E> {
+/** A window on a new epoch, or on one that an earlier process has left at this sequence. */
+export function openWindow<E>(epoch: string, nextSequence = 1): Window<E> {
   return {
     epoch,
-    nextSequence: 1,
-    acknowledged: 0,
+    nextSequence,
+    // What lay before has left the spool, and so was confirmed.
+    acknowledged: nextSequence - 1,
     unresolved: [],
     outstanding: 0,
     stalled: false,
@@ -105,6 +114,8 @@ export function add<E>(window: Window<E>, events: readonly E[], bytes: number): 
     outstanding: false,
     unknown: false,
     refusal: undefined,
+    position: undefined,
+    answered: false,
   }
   window.nextSequence += events.length
   window.unresolved.push(batch)
@@ -140,7 +151,7 @@ export function settle<E>(window: Window<E>, batch: Batch<E>, answer: Answer): v
       break
     case 'refused':
       if (answer.reason === 'no-script') window.needsSource = true
-      if (answer.fatal !== undefined) batch.refusal = answer.fatal
+      if (answer.fatal !== undefined && batch.position === undefined) batch.refusal = answer.fatal
       if (!answer.certain) batch.unknown = true
       break
     case 'lost':
@@ -191,9 +202,37 @@ export function reopen<E>(
   return { appended, rejected }
 }
 
+/**
+ * Puts everything unresolved into the spool, from this position on; answers what has to be written. It
+ * begins with the first batch that is not there yet, so that no sequence is on disk before a lower one.
+ */
+export function keepUnresolved<E>(window: Window<E>, position: number): Batch<E>[] {
+  const kept = window.unresolved.filter((batch) => batch.position === undefined)
+  for (const [i, batch] of kept.entries()) {
+    batch.position = position + i
+    // It is tried until it is in the stream; what Redis thought of it before does not count.
+    batch.refusal = undefined
+  }
+  return kept
+}
+
+/** The batch could not be written to the spool. */
+export function unkeep(batch: Batch<unknown>): void {
+  batch.position = undefined
+}
+
+/** The position in the spool up to which everything is in the stream. */
+export function resolvedThrough(window: Window<unknown>, lastTaken: number): number {
+  const first = window.unresolved.find((batch) => batch.position !== undefined)
+  return first?.position === undefined ? lastTaken : first.position - 1
+}
+
 function hasHole<E>(window: Window<E>, isLive: (event: E) => boolean): boolean {
   return window.unresolved.some(
-    (batch) => batch.refusal !== undefined || !batch.events.every(isLive),
+    (batch) =>
+      batch.refusal !== undefined ||
+      // What is in the spool goes as it is; nobody can give it up any more.
+      (batch.position === undefined && !batch.events.every(isLive)),
   )
 }
 
@@ -211,7 +250,7 @@ function renumber<E>(
       rejected.push({ events: batch.events, error: batch.refusal })
       continue
     }
-    batch.events = batch.events.filter(isLive)
+    if (batch.position === undefined) batch.events = batch.events.filter(isLive)
     if (batch.events.length === 0) continue
     batch.unknown = false
     batch.first = sequence
