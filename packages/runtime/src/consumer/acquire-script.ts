@@ -2,6 +2,9 @@ import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
 import { MillraceError } from '../errors.ts'
 import { type Fence, fenceOf } from '../lease/token.ts'
+import { activityLua } from '../retention/activity-lua.ts'
+import { type ReportedGap, reportedGap } from '../retention/gap.ts'
+import { NAME_FIELD } from '../retention/names.ts'
 import { incarnationLua, newIncarnation, streamIdLua } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import { parseAttempts } from './attempts.ts'
@@ -26,14 +29,16 @@ ARGV 1 tag, 2 name, 3 incarnation for a new stream, 4 start: an id or 'latest', 
   12 '1' when the expected token is the caller's own
 Answers {'HELD', token, beat, lease, holder}, {'KIND', kind}, {'FOREIGN'},
   or {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, position before,
-      '1' if a holder died, ids moved to the dead letters, events to handle in quarantine}
+      '1' if a holder died, ids moved to the dead letters, events to handle in quarantine,
+      gap or ''}
 ]]
 ${incarnationLua}
 ${streamIdLua}
+${activityLua}
 local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
 local f = redis.call('HMGET', state, 'kind', 'token', 'released', 'beat', 'leaseMs', 'holder',
   'position', 'incarnation', 'index', 'ranges', 'attempts', 'counter', 'dead', 'deaths', 'diedAt',
-  'quarantine', 'ahead')
+  'quarantine', 'ahead', 'gap')
 local kind, token, released = f[1], f[2], f[3]
 if kind and kind ~= 'consumer' then return {'KIND', kind} end
 local held = token and token ~= '' and released ~= '1'
@@ -98,8 +103,16 @@ elseif note ~= '' then
     redis.call('XGROUP', 'SETID', stream, ARGV[2], position)
   end
 end
-local floor = redis.call('HGET', meta, 'floor')
-if floor and id_before(position, floor) then redis.call('HSET', meta, 'floor', position) end
+local retained = redis.call('HMGET', meta, 'floor', 'trimmed')
+if retained[1] and id_before(position, retained[1]) then redis.call('HSET', meta, 'floor', position) end
+redis.call('HSET', meta, '${NAME_FIELD}' .. ARGV[2], 'consumer')
+
+-- Whoever asks for a place in the stream that is gone is told so; how much was there nobody knows.
+local gap = kind and f[18] or ''
+if not kind and position ~= '0-0' and retained[2] and id_before(position, retained[2])
+  and not id_before(last, retained[2]) then
+  gap = table.concat({position, retained[2], '', incarnation}, ',')
+end
 
 -- A holder that neither released nor is the caller died, as far as anybody can tell. Twice at one
 -- position: something there may kill whoever handles it.
@@ -116,9 +129,9 @@ redis.call('HSET', state, 'kind', 'consumer', 'name', ARGV[2], 'incarnation', in
   'position', position, 'index', index, 'ranges', ranges, 'attempts', attempts, 'dead', dead,
   'counter', counter, 'token', counter .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
   'beat', '0', 'released', '0', 'deaths', deaths, 'diedAt', died_at, 'quarantine', quarantine,
-  'ahead', ahead)
+  'ahead', ahead, 'gap', gap, 'active', server_ms())
 return {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, before,
-  died and '1' or '', dead, quarantine}
+  died and '1' or '', dead, quarantine, gap}
 `,
 )
 
@@ -157,6 +170,8 @@ export interface Grant {
   readonly unclean: boolean
   /** How many events are to be handled one by one, each start recorded before; usually 0. */
   readonly quarantine: number
+  /** Events that were removed before they were processed, and that nobody has been told of. */
+  readonly gap: ReportedGap | undefined
 }
 
 export type AcquireAnswer =
@@ -229,11 +244,14 @@ function grantOf(text: readonly string[], nonce: string): Grant {
     incarnation,
     index: index === '' ? undefined : Number(index),
     ranges: parseRanges(ranges),
-    dead: new Set((text[10] ?? '').split(',').filter((id) => id !== '')),
+    dead: text[10] === undefined || text[10] === '' ? NONE : new Set(text[10].split(',')),
     attempts: parseAttempts(attempts),
     note: text[7] as Grant['note'],
     positionBefore: text[8] ?? '',
     unclean: text[9] === '1',
     quarantine: Number(text[11] ?? 0),
+    gap: reportedGap(text[12] ?? '', incarnation),
   }
 }
+
+const NONE: ReadonlySet<string> = new Set()

@@ -1,4 +1,3 @@
-import type { Delivery } from '../delivery/context.ts'
 import type { Decoded } from '../stream/event.ts'
 import { compareIds } from '../stream/stream-id.ts'
 import { idOf } from '../tail/batch.ts'
@@ -26,7 +25,6 @@ export interface Entry<Data> {
   counted: boolean
   /** When the first attempt failed, by the monotonic clock. */
   heldSinceMs: number
-  delivery: Delivery | undefined
 }
 
 /**
@@ -41,7 +39,7 @@ export class Backlog<Data> {
   /** What an earlier holder had done above the position; it is not handled again. */
   readonly #wasDone: (id: string) => boolean
   /** Events that were started before a re-read, by id: they keep their state. */
-  #started = new Map<string, Entry<Data>>()
+  #started: Map<string, Entry<Data>> | undefined
   /** Ids passed by the watermark since the last stored position. */
   #passed: string[] = []
   #doneAbove = 0
@@ -79,9 +77,9 @@ export class Backlog<Data> {
   /** Takes in an event; answers its entry if it is to be handled, else undefined. */
   receive(decoded: Decoded<Data>, attempts: number, nowMs: number): Entry<Data> | undefined {
     const id = idOf(decoded)
-    const known = this.#started.get(id)
+    const known = this.#started?.get(id)
     if (known !== undefined) {
-      this.#started.delete(id)
+      this.#started?.delete(id)
       this.#push(known)
       return undefined
     }
@@ -94,7 +92,6 @@ export class Backlog<Data> {
       attempts,
       counted: false,
       heldSinceMs: 0,
-      delivery: undefined,
     }
     this.#push(entry)
     if (!this.#wasDone(id)) return entry
@@ -107,9 +104,8 @@ export class Backlog<Data> {
     if (entry.phase === 'done') return
     entry.phase = 'done'
     entry.decoded = undefined
-    entry.delivery = undefined
     // An event that is about to be read again is counted when it comes.
-    if (this.#started.has(entry.id)) return
+    if (this.#started?.has(entry.id) === true) return
     this.#doneAbove++
     this.#advance()
   }
@@ -133,10 +129,11 @@ export class Backlog<Data> {
   /** Forgets what was not started, for it will be read again after the watermark. */
   prepareReread(): void {
     // One that waited for its next attempt, and was due before it was read again, has lost its place.
-    for (const [id, { phase }] of this.#started) if (phase === 'queued') this.#started.delete(id)
+    const started = (this.#started ??= new Map<string, Entry<Data>>())
+    for (const [id, { phase }] of started) if (phase === 'queued') started.delete(id)
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i]
-      if (entry !== undefined && entry.phase !== 'queued') this.#started.set(entry.id, entry)
+      if (entry !== undefined && entry.phase !== 'queued') started.set(entry.id, entry)
     }
     this.#entries = []
     this.#head = 0

@@ -12,7 +12,7 @@ import type { StreamKeys } from '../stream/keys.ts'
 import { startArgument } from '../stream/start-position.ts'
 import type { Tails } from '../tail/tails.ts'
 import { acquire, type AcquireAnswer, type AcquireRequest, type Grant } from './acquire-script.ts'
-import type { ConsumerHandler } from './hand-out.ts'
+import type { ConsumerHandler, RunningHandler } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse } from './pulse.ts'
 import { assertStartable, type ConsumerState, isRunning } from './state.ts'
@@ -59,7 +59,7 @@ export class Consumer<Data> {
   readonly #ready = Promise.withResolvers<void>()
   readonly #done = Promise.withResolvers<void>()
   readonly #pauses = new Set<string>()
-  readonly #running = new Map<string, Promise<void>>()
+  readonly #running = new Map<string, RunningHandler>()
   /** A signal that has fired before closes from within the constructor, so there is one already then. */
   #offSignal: () => void = () => undefined
   #state: ConsumerState = { is: 'idle' }

@@ -42,6 +42,14 @@ export interface RedriveOwner<Data> extends EntryOwner<Data> {
   givenUp(entry: Entry<Data>): void
 }
 
+/** A handler that has an event and has not settled. */
+export interface RunningHandler {
+  readonly delivery: Delivery
+  readonly startedMs: number
+  /** Resolves when it has settled, either way. */
+  readonly settled: Promise<void>
+}
+
 export interface HandOutSettings<Data> {
   readonly clock: Clock
   readonly stream: string
@@ -51,7 +59,7 @@ export interface HandOutSettings<Data> {
   /** Whether events may have been started by a holder before. */
   readonly unclean: boolean
   /** Handlers that still run, by event id, whichever tenure started them. */
-  readonly running: Map<string, Promise<void>>
+  readonly running: Map<string, RunningHandler>
 }
 
 /** How long handlers may be started without letting other work of the process have a turn, in ms. */
@@ -65,9 +73,9 @@ export class HandOut<Data> {
   readonly #owner: HandOutOwner<Data>
   readonly #redrives: RedriveOwner<Data>
   readonly #lanes: Lanes<Data>
-  readonly #startedAt = new Map<Entry<Data>, number>()
   #watching = false
-  readonly #timers = new Set<() => void>()
+  /** Made when first needed: an idle consumer has no timers. */
+  #timers: Set<() => void> | undefined
   #driving = false
   #closed = false
   #onIdle: (() => void) | undefined
@@ -131,13 +139,13 @@ export class HandOut<Data> {
 
   /** Fires the signals of all running handlers. */
   abort(reason: MillraceError): void {
-    for (const entry of this.#startedAt.keys()) entry.delivery?.abort(reason)
+    for (const { delivery } of this.#settings.running.values()) delivery.abort(reason)
   }
 
   /** Starts nothing more; what still runs is nobody's business here any more. */
   close(): void {
     this.#closed = true
-    for (const cancel of this.#timers) cancel()
+    for (const cancel of this.#timers ?? []) cancel()
     this.#onIdle?.()
   }
 
@@ -157,7 +165,7 @@ export class HandOut<Data> {
     if (earlier !== undefined) {
       // An earlier tenure's handler still has this event: never a second run beside the first.
       this.#hold(lane, entry)
-      void earlier.then(() => {
+      void earlier.settled.then(() => {
         this.#unhold(lane, entry)
       })
       return
@@ -184,7 +192,6 @@ export class HandOut<Data> {
     const attempt = entry.counted ? entry.attempts : entry.attempts + 1
     const redelivered = attempt > 1 || this.#settings.unclean
     const delivery = new Delivery(attempt, redelivered, this.#settings.lease, isRedriven(entry))
-    entry.delivery = delivery
     let result: unknown
     try {
       result = this.#settings.handler(event, delivery)
@@ -203,11 +210,9 @@ export class HandOut<Data> {
     startedMs: number,
     result: PromiseLike<unknown>,
   ): void {
-    this.#startedAt.set(entry, startedMs)
     if (!this.#watching) this.#watchTimeouts()
     const done = (failure: { error: unknown } | undefined): void => {
       this.#settings.running.delete(entry.id)
-      this.#startedAt.delete(entry)
       this.#settled(lane, entry, delivery, startedMs, failure)
     }
     const settled = Promise.resolve(result).then(
@@ -218,7 +223,7 @@ export class HandOut<Data> {
         done({ error })
       },
     )
-    this.#settings.running.set(entry.id, settled)
+    this.#settings.running.set(entry.id, { delivery, startedMs, settled })
   }
 
   #settled(
@@ -359,23 +364,24 @@ export class HandOut<Data> {
     this.#after(limitMs / TIMEOUT_LOOKS, () => {
       this.#watching = false
       const nowMs = clock.monotonicMs()
-      for (const [entry, startedMs] of this.#startedAt) {
+      for (const { delivery, startedMs } of this.#settings.running.values()) {
         if (nowMs - startedMs < limitMs) continue
-        entry.delivery?.abort(
+        delivery.abort(
           new MillraceError('HANDLER_FAILED', `The handler took longer than ${limitMs} ms`, {
             name: options.name,
           }),
         )
       }
-      if (this.#startedAt.size > 0) this.#watchTimeouts()
+      if (this.#settings.running.size > 0) this.#watchTimeouts()
     })
   }
 
   #after(ms: number, action: () => void): void {
     const cancel = this.#settings.clock.after(ms, () => {
-      this.#timers.delete(cancel)
+      this.#timers?.delete(cancel)
       action()
     })
+    this.#timers ??= new Set()
     this.#timers.add(cancel)
   }
 

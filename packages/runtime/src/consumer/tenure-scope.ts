@@ -3,7 +3,7 @@ import type { MillraceError } from '../errors.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import type { StreamFeed } from '../tail/stream-feed.ts'
-import type { ConsumerHandler } from './hand-out.ts'
+import type { ConsumerHandler, RunningHandler } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse } from './pulse.ts'
 
@@ -32,7 +32,7 @@ export interface TenureScope<Data> {
   readonly binary: boolean
   readonly handler: ConsumerHandler<Data>
   /** Handlers that still run, by event id, whichever tenure started them. */
-  readonly running: Map<string, Promise<void>>
+  readonly running: Map<string, RunningHandler>
   /** Whether the user has paused the consumer. */
   readonly isPaused: () => boolean
 }

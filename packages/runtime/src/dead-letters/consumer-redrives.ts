@@ -118,7 +118,6 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
   completed(entry: RedrivenEntry<Data>): void {
     entry.phase = 'done'
     entry.decoded = undefined
-    entry.delivery = undefined
     if (!this.#taken.has(entry.redriveId)) return
     this.#settled.push(entry)
     this.#settling ??= this.#settle()
@@ -209,7 +208,6 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
       attempts,
       counted: false,
       heldSinceMs: 0,
-      delivery: undefined,
       redriveId,
       lane: redriveLane(options.order, decoded.ok ? decoded.event.key : undefined, suspect),
       suspect,

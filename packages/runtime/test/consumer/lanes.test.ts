@@ -13,7 +13,6 @@ function entry(n: number): Entry<number> {
     attempts: 0,
     counted: false,
     heldSinceMs: 0,
-    delivery: undefined,
   }
 }
 
