@@ -106,6 +106,15 @@ describe('excuses', () => {
     expect(verdict).toMatchObject({ lost: 0, removed: 1 })
   })
 
+  test('let a fault take out what everybody has had, whenever that was accepted', () => {
+    const excuses = [{ why: 'removed', fromMs: 2, toMs: 5 } as const]
+    const verdict = judge(account({ accepted: [event(1)], stored: [], readers, excuses }))
+    expect(verdict).toMatchObject({ lost: 0, removed: 0 })
+    const later = [reader('ledger', 'stream', [event(6)])]
+    const unexplained = account({ accepted: [event(6)], stored: [], readers: later, excuses })
+    expect(judge(unexplained).lost).toBe(1)
+  })
+
   test('do not cover what was accepted before or published afterwards', () => {
     for (const window of [
       { fromMs: 3, toMs: 5 },

@@ -16,12 +16,15 @@ export const clusterFaults: readonly Fault[] = [
   }),
   cluster({
     name: 'cluster-master-killed-safe',
-    about: 'the same, with min-replicas-to-write 1',
+    about: 'the same, with min-replicas-to-write 1; the killed node comes back as a replica',
     forgets: 'refused',
-    bound: { until: 'flow', ms: PROMOTION_MS },
-    async inject(stage) {
-      await stage.bed.configure('min-replicas-to-write', '1')
-      await killMaster(stage)
+    async inject({ bed, keys }) {
+      await bed.configure('min-replicas-to-write', '1')
+      const slot = await bed.cluster.slotOf(keys.stream)
+      const master = await bed.cluster.killMaster(slot)
+      await bed.cluster.promoted(slot, master)
+      // With one replica for each master, nothing may be written before there is one again.
+      await master.restart()
     },
   }),
   cluster({

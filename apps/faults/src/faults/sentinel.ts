@@ -14,6 +14,16 @@ export const sentinelFaults: readonly Fault[] = [
     },
   }),
   sentinel({
+    name: 'sentinel-failover-safe',
+    about: 'the same, with min-replicas-to-write as many as there are replicas',
+    forgets: 'refused',
+    async inject({ bed }) {
+      // With fewer, the old master goes on acknowledging until its last replica has left it.
+      await bed.configure('min-replicas-to-write', String(bed.set.servers.length - 1))
+      await bed.set.failover()
+    },
+  }),
+  sentinel({
     name: 'sentinel-master-killed',
     about: 'kill -9 of the master; Sentinel promotes a replica',
     short: true,
@@ -34,6 +44,16 @@ export const sentinelFaults: readonly Fault[] = [
     about: 'SIGSTOP of the master until after a replica was promoted, then SIGCONT: two masters',
     forgets: 'expected',
     inject: freezeMaster,
+  }),
+  sentinel({
+    name: 'sentinel-master-frozen-safe',
+    about: 'the same, with min-replicas-to-write as many as there are replicas',
+    forgets: 'refused',
+    async inject(stage) {
+      const { bed } = stage
+      await bed.configure('min-replicas-to-write', String(bed.set.servers.length - 1))
+      await freezeMaster(stage)
+    },
   }),
 ]
 

@@ -41,17 +41,6 @@ export const streamFaults: readonly Fault[] = [
     },
   }),
   standalone({
-    name: 'stream-renamed-and-back',
-    about: 'RENAME of the stream to another name, and back over the new one half a second later',
-    removes: true,
-    async inject({ bed, keys, pause }) {
-      const client = bed.server.client()
-      await client.rename(keys.stream, `${keys.stream}:renamed`)
-      await pause(500)
-      await client.rename(`${keys.stream}:renamed`, keys.stream)
-    },
-  }),
-  standalone({
     name: 'everything-evicted',
     about: 'maxmemory reached with allkeys-random: every key evicted, for 300 ms',
     removes: true,

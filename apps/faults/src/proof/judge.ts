@@ -78,7 +78,9 @@ export function judge(account: Account): Verdict {
       continue
     }
     const excuse = excuseFor(event, account.excuses)
-    if (excuse === undefined) lose(event, 'stream')
+    // What everybody had may be taken out at any later time.
+    if (lacking.length === 0 && removedLater(event, account.excuses)) continue
+    if (excuse === undefined) lose(event, lacking[0]?.reader ?? 'stream')
     else if (excuse.why === 'forgotten') forgotten.add(event.number)
     else if (lacking.length > 0) removed.add(event.number)
   }
@@ -132,6 +134,10 @@ function laneOf(number: number, order: 'key' | 'stream'): string {
 /** It was under way or accepted while somebody was taking events out. */
 export function excuseFor(event: JournalEntry, excuses: readonly Excuse[]): Excuse | undefined {
   return excuses.find(({ fromMs, toMs }) => event.atMs >= fromMs && event.publishedAtMs <= toMs)
+}
+
+function removedLater(event: JournalEntry, excuses: readonly Excuse[]): boolean {
+  return excuses.some(({ why, toMs }) => why === 'removed' && event.publishedAtMs <= toMs)
 }
 
 function sum(numbers: readonly number[]): number {

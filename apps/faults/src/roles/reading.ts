@@ -22,13 +22,13 @@ export function reading({ name, settings, millrace, journal, tell }: Props): Act
     kind === 'group'
       ? millrace
           .consumerGroup(stream, { ...shared, member: name, concurrency: CONCURRENCY })
-          .start(journaled(journal))
+          .start(journaled(journal, kind))
       : millrace
           .consumer(stream, {
             ...shared,
             ...(order === 'key' ? { order, concurrency: CONCURRENCY } : {}),
           })
-          .start(journaled(journal))
+          .start(journaled(journal, kind))
   return {
     ready: one.ready,
     done: one.done,
