@@ -24,6 +24,11 @@ export class Confirmations {
     for (const waiter of this.#waiting) waiter.request ??= request
   }
 
+  /** A request was refused and is made again in another form: that one counts in its place. */
+  refused(request: CheckpointRequest): void {
+    for (const waiter of this.#waiting) if (waiter.request === request) waiter.request = undefined
+  }
+
   /** A request was confirmed. */
   confirmed(request: CheckpointRequest): void {
     const done = this.#waiting.filter((waiter) => waiter.request === request)

@@ -369,6 +369,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     if (stored === this.#stored && processed) {
       // A neighbour deleted the events that we name; the ones before them are ours as well.
       this.#named = [...request.named, ...found]
+      this.#confirmations.refused(request)
       this.#scope.pulse.soon(this)
       return
     }

@@ -196,7 +196,7 @@ describe('The life of a consumer', () => {
     await waitFor(() => handled.length === 3, { describe: 'the events' })
   })
 
-  it('ends with Millrace, at once, while Redis is away', async () => {
+  it('ends with Millrace, within a short time, while Redis is away', async () => {
     const proxy = await bed.proxy()
     const millrace = await bed.open({}, proxy.url)
     const consumer = millrace.consumer(bed.stream(), { name: 'board' }).start(() => undefined)

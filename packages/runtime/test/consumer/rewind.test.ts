@@ -22,6 +22,16 @@ async function cutAll(): Promise<void> {
   }
 }
 
+/** The stream becomes an older copy with other events, and whoever was connected has to connect again. */
+async function failOver(stream: { name: string }, copy: Buffer, ...ids: string[]): Promise<void> {
+  await waitFor(async () => (await bed.clients('tail')).length > 0, { describe: 'the tail' })
+  const step = bed.redis.multi().restore(bed.key(stream), 0, copy, 'REPLACE')
+  for (const id of ids) {
+    step.xadd(bed.key(stream), id, 'data', `{"n":${Number(id.replace('-', '.'))}}`, 'key', id)
+  }
+  await step.call('client', 'kill', 'type', 'normal', 'skipme', 'yes').exec()
+}
+
 /** Long leases: nothing is stored meanwhile but what the test asks for. */
 const QUIET = { name: 'board', leaseMs: 60_000, checkpointEvery: 100_000 } as const
 
@@ -48,8 +58,7 @@ describe('A position that the server does not have', () => {
     await waitFor(() => handled.length === 5, { describe: 'five events' })
     const positions = bed.gather(channels.positionChanged)
     // A replica that lacked the last three events was promoted, and took others meanwhile.
-    await bed.redis.restore(bed.key(stream), 0, replica, 'REPLACE')
-    await add(stream, '4-5', '6-0')
+    await failOver(stream, replica, '4-5', '6-0')
 
     // A plain checkpoint at 5-0 would have passed 4-5: only 6-0 would be left to read.
     await bed.redis.xgroup('CREATE', bed.key(stream), 'naive', '5-0')
@@ -57,7 +66,6 @@ describe('A position that the server does not have', () => {
     expect(JSON.stringify(naive)).toContain('6-0')
     expect(JSON.stringify(naive)).not.toContain('4-5')
 
-    await cutAll()
     await waitFor(() => handled.includes(4.5) && handled.includes(6), { describe: 'the event that was never read' })
     expect(positions.map(({ change }) => change)).toContain('rewound')
     expect(handled).toEqual([1, 2, 3, 4, 5, 1, 2, 4.5, 6])
@@ -88,11 +96,8 @@ describe('A position that the server does not have', () => {
     await keyed('3-0')
     await keyed('5-0')
     await waitFor(() => handled.length === 4, { describe: 'four events' })
-    await bed.redis.restore(bed.key(stream), 0, replica, 'REPLACE')
-    await keyed('4-5')
-    await keyed('6-0')
     // The first one still runs, so what is done can only be stored as a range: from 2-0 to 5-0.
-    await cutAll()
+    await failOver(stream, replica, '4-5', '6-0')
     gate.resolve()
     await waitFor(() => handled.includes(4.5) && handled.includes(6), { describe: 'the event that was never read' })
     await millrace.close()
@@ -144,6 +149,26 @@ describe('A neighbour that deletes events', () => {
     await millrace.close()
     expect(await bed.state(stream, 'board')).toMatchObject({ position: '3-0', released: '1' })
     expect(positions).toEqual([])
+  })
+
+  it('goes on when the connection is lost before that is known', async () => {
+    const millrace = await bed.open()
+    const stream = bed.stream()
+    const handled: number[] = []
+    await handledFive(millrace, stream, handled)
+    await add(stream, '3-0')
+    await waitFor(() => handled.length === 3, { describe: 'the events' })
+    await bed.redis.xdel(bed.key(stream), '3-0')
+    await cutAll()
+    await add(stream, '4-0')
+    await waitFor(() => handled.length === 4, { describe: 'the next event' })
+    expect(handled).toEqual(range(4, 1))
+    const evaluations = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1] ?? 0)
+    const before = await evaluations()
+    for (const _ of range(50)) await bed.redis.ping()
+    // Confirmed once, and then nobody asks again and again.
+    expect((await evaluations()) - before).toBeLessThan(10)
   })
 
   it('goes on when it deletes the last event of several ranges', async () => {

@@ -181,8 +181,8 @@ describe('The tail of a process', () => {
     feed.adopt('first')
     for (const { subscription } of probes) subscription.resume('0-0')
     await Promise.all(probes.map(joined))
-    const [id] = await bed.clients('tail')
-    await bed.redis.client('KILL', 'ID', String(id))
+    const id = await waitFor(async () => (await bed.clients('tail'))[0], { describe: 'the tail' })
+    await bed.redis.client('KILL', 'ID', id)
     await waitFor(() => probes.every(({ interruptions }) => interruptions.length === 1), {
       describe: 'the interruption',
     })
@@ -375,6 +375,7 @@ describe('The tail of a process', () => {
     await waitFor(() => handled === 20_000, { describe: 'all events at all consumers' })
     const blocked = String(await bed.redis.client('LIST')).split('\n').filter((line) => / cmd=xread /.test(line))
     expect(blocked.length).toBeLessThanOrEqual(1)
+    await waitFor(() => one.connections['tail'] === 1, { describe: 'the tail' })
     expect(one.connections).toMatchObject({ data: 1, control: 1, tail: 1 })
     await one.close()
 
@@ -393,6 +394,7 @@ describe('The tail of a process', () => {
     await Promise.all(probes.map(joined))
     await Promise.all(streams.map((each) => bed.append(each, 2)))
     await waitFor(() => probes.every(({ ids }) => ids.length === 2), { describe: 'events of all streams' })
+    await waitFor(() => core.connections.count().tail === 1, { describe: 'the tail' })
     expect(core.connections.count()).toMatchObject({ data: 1, tail: 1 })
   })
 })
