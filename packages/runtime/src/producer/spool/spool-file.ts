@@ -5,7 +5,7 @@ import { MillraceError } from '../../errors.ts'
 import { Mark } from './mark.ts'
 import { contentChecksum, numberingChecksum, type SpooledBatch } from './spooled-batch.ts'
 import { fromSqlite, isLocked } from './sqlite-errors.ts'
-import { damageOf, damaged, type FileFacts, type Heading, headingChecksum } from './verify.ts'
+import { COLUMNS, damageOf, damaged, type FileFacts, type Heading, headingChecksum } from './verify.ts'
 
 /** Whose events a file holds. */
 export interface SpoolIdentity {
@@ -149,7 +149,7 @@ export class SpoolFile {
       const batches: SpooledBatch[] = []
       let bytes = 0
       const rows = this.#db
-        .prepare('SELECT * FROM batches WHERE position > ? ORDER BY position LIMIT ?')
+        .prepare(`SELECT ${COLUMNS} FROM batches WHERE position > ? ORDER BY position LIMIT ?`)
         .iterate(after, mostBatches)
       for (const row of rows) {
         const batch = row as unknown as SpooledBatch & { readonly content: number }

@@ -5,6 +5,9 @@ import { contentChecksum, numberingChecksum, type SpooledBatch } from './spooled
 import type { SpoolIdentity } from './spool-file.ts'
 import { isDamage, isLocked } from './sqlite-errors.ts'
 
+/** By name: a name that has changed in the file must not go unnoticed. */
+export const COLUMNS: string = 'position, first, count, bytes, atMs, events, content, numbering'
+
 /** The state of a file as a whole. Its batches are exactly those in (removed, appended]. */
 export interface Heading {
   readonly epoch: string
@@ -52,7 +55,7 @@ export function damageOf(
     let oldestAtMs: number | undefined
     let position = heading.removed
     let damage: string | undefined
-    for (const row of db.prepare('SELECT * FROM batches ORDER BY position').iterate()) {
+    for (const row of db.prepare(`SELECT ${COLUMNS} FROM batches ORDER BY position`).iterate()) {
       const batch = row as unknown as SpooledBatch & { content: number; numbering: number }
       const wrong = wrongWith(heading.epoch, batch, ++position, next)
       damage ??= wrong
@@ -89,7 +92,9 @@ export function damaged(path: string, damage: string, readable?: Readable): Mill
 }
 
 function headingOf(db: DatabaseSync, identity: SpoolIdentity): Heading {
-  const row = db.prepare('SELECT * FROM heading WHERE id = 1').get()
+  const row = db
+    .prepare('SELECT epoch, removed, appended, checksum FROM heading WHERE id = 1')
+    .get()
   if (row === undefined) throw new UnreadableError('its heading is missing')
   const heading: Heading = {
     epoch: String(row['epoch']),
