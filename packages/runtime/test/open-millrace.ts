@@ -121,7 +121,7 @@ export class Testbed {
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close()
+    for (const close of this.#closers.splice(0).toReversed()) await close()
     if (this.#server?.running === true) await expectNoLeaks(this.#server)
   }
 

@@ -42,7 +42,11 @@ export function resolveStart(
 
 /** @throws MillraceError `CURSOR_INVALID` */
 export function assertReadable(cursor: Cursor, figures: StreamFigures, stream: string): void {
-  if (cursor.incarnation !== '' && figures.incarnation !== '' && cursor.incarnation !== figures.incarnation) {
+  if (
+    cursor.incarnation !== '' &&
+    figures.incarnation !== '' &&
+    cursor.incarnation !== figures.incarnation
+  ) {
     throw new MillraceError(
       'CURSOR_INVALID',
       `The cursor belongs to an earlier incarnation of event stream ${stream}, which was created anew`,

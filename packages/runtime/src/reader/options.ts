@@ -1,4 +1,11 @@
-import { abortSignal, boolean, oneOf, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
+import {
+  abortSignal,
+  boolean,
+  oneOf,
+  optionProblems,
+  throwProblems,
+  wholeNumber,
+} from '../lifecycle/options.ts'
 import { isStartPosition, type StartPosition } from '../stream/start-position.ts'
 
 export interface ReaderOptions {
@@ -61,7 +68,10 @@ export function resolveReaderOptions(options: ReaderOptions): ResolvedReaderOpti
   throwProblems(
     'Reader',
     optionProblems(options, {
-      from: (v) => (typeof v === 'string' && v.includes('.')) || isStartPosition(v) === true || "must be a cursor, 'earliest', 'latest', { id } or { timeMs }",
+      from: (v) =>
+        (typeof v === 'string' && v.includes('.')) ||
+        isStartPosition(v) === true ||
+        "must be a cursor, 'earliest', 'latest', { id } or { timeMs }",
       signal: abortSignal,
       live: boolean,
       latencyBudgetMs: wholeNumber(0, 10_000, 'milliseconds'),

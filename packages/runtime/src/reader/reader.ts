@@ -45,7 +45,12 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
   #position: Cursor | undefined
   #opened = false
 
-  constructor(core: Core, tails: Tails, stream: EventStream<never, Data>, options: ResolvedReaderOptions) {
+  constructor(
+    core: Core,
+    tails: Tails,
+    stream: EventStream<never, Data>,
+    options: ResolvedReaderOptions,
+  ) {
     this.#core = core
     this.#stream = stream
     this.#options = options

@@ -36,7 +36,10 @@ export class StreamFeed {
   readonly #onEmpty: (feed: StreamFeed) => void
   readonly #all = new Set<Subscription>()
   readonly #joined = new Set<Subscription>()
-  readonly #pages = new Map<string, Promise<{ entries: RawEntry[]; decoded: Map<unknown, unknown> }>>()
+  readonly #pages = new Map<
+    string,
+    Promise<{ entries: RawEntry[]; decoded: Map<unknown, unknown> }>
+  >()
   /** The greatest id the tail has read of this stream. */
   #cursor = FIRST_ID
   /** Rises each time the tail begins to read this stream: replies of an earlier time are not for us. */
@@ -165,7 +168,8 @@ export class StreamFeed {
     }
     const done = (): void => {
       // More may be waiting than one read carries: pages are bounded, this read is not to grow.
-      if (hitCount && generation === this.#generation) for (const subscription of [...this.#joined]) subscription.leaveTail()
+      if (hitCount && generation === this.#generation)
+        for (const subscription of [...this.#joined]) subscription.leaveTail()
     }
     if (waiting.length > 0) return Promise.all(waiting).then(done)
     done()
@@ -226,4 +230,3 @@ export class StreamFeed {
     this.#largestBytes = largestAfterRead(this.#largestBytes, largest)
   }
 }
-

@@ -16,7 +16,13 @@ function received(n: number): Decoded<number> {
 
 /** What may happen to a backlog, as numbers that choose among what is possible at that moment. */
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('receive' as const), count: fc.integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('receive' as const),
+      count: fc.integer({ min: 1, max: 5 }),
+    }),
+  },
   { weight: 5, arbitrary: fc.record({ do: fc.constant('start' as const), pick: fc.nat() }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), pick: fc.nat() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('fail' as const), pick: fc.nat() }) },
@@ -79,38 +85,42 @@ class Model {
 describe('A backlog', () => {
   it('never lets the watermark pass an event that is not done', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), fc.uniqueArray(fc.integer({ min: 1, max: 40 })), (steps, before) => {
-        const model = new Model(new Set(before))
-        for (const one of steps) {
-          if (one.do === 'receive') model.receive(one.count)
-          if (one.do === 'reread') model.reread()
-          if (one.do === 'store') {
-            model.stored = model.backlog.watermark
-            model.backlog.stored(model.stored)
-            expect(model.backlog.passedCount).toBe(0)
-          }
-          if (one.do === 'start') {
-            const picked = model.pick('queued', one.pick)
-            if (picked !== undefined) picked[1].phase = 'running'
-          }
-          if (one.do === 'fail') {
-            const picked = model.pick('running', one.pick)
-            if (picked !== undefined) picked[1].phase = 'held'
-          }
-          if (one.do === 'due') {
-            const picked = model.pick('held', one.pick)
-            if (picked !== undefined) picked[1].phase = 'queued'
-          }
-          if (one.do === 'settle') {
-            const picked = model.pick('running', one.pick)
-            if (picked !== undefined) {
-              model.done.add(picked[0])
-              model.backlog.settle(picked[1])
+      fc.property(
+        fc.array(step, { maxLength: 120 }),
+        fc.uniqueArray(fc.integer({ min: 1, max: 40 })),
+        (steps, before) => {
+          const model = new Model(new Set(before))
+          for (const one of steps) {
+            if (one.do === 'receive') model.receive(one.count)
+            if (one.do === 'reread') model.reread()
+            if (one.do === 'store') {
+              model.stored = model.backlog.watermark
+              model.backlog.stored(model.stored)
+              expect(model.backlog.passedCount).toBe(0)
             }
+            if (one.do === 'start') {
+              const picked = model.pick('queued', one.pick)
+              if (picked !== undefined) picked[1].phase = 'running'
+            }
+            if (one.do === 'fail') {
+              const picked = model.pick('running', one.pick)
+              if (picked !== undefined) picked[1].phase = 'held'
+            }
+            if (one.do === 'due') {
+              const picked = model.pick('held', one.pick)
+              if (picked !== undefined) picked[1].phase = 'queued'
+            }
+            if (one.do === 'settle') {
+              const picked = model.pick('running', one.pick)
+              if (picked !== undefined) {
+                model.done.add(picked[0])
+                model.backlog.settle(picked[1])
+              }
+            }
+            model.check()
           }
-          model.check()
-        }
-      }),
+        },
+      ),
       { numRuns: 400 },
     )
   })
@@ -143,7 +153,8 @@ describe('A backlog', () => {
     const backlog = new Backlog<number>(FIRST_ID, undefined, () => false)
     const entries = [1, 2, 3, 4].map((n) => backlog.receive(received(n), 0, 0))
     const [first, second, third] = entries
-    if (first === undefined || second === undefined || third === undefined) throw new Error('not handed out')
+    if (first === undefined || second === undefined || third === undefined)
+      throw new Error('not handed out')
     first.phase = 'running'
     backlog.settle(second)
     third.phase = 'held'

@@ -16,7 +16,8 @@ describe('What is wrong from the start', () => {
 
   it('is told when the password is wrong', async () => {
     await bed.redis.acl('SETUSER', 'guarded', 'on', '>right', '~*', '&*', '+@all')
-    const url = (password: string): string => bed.server.url.replace('redis://', `redis://guarded:${password}@`)
+    const url = (password: string): string =>
+      bed.server.url.replace('redis://', `redis://guarded:${password}@`)
     await expect(connect(url('wrong'))).rejects.toMatchObject({ code: 'AUTH_FAILED' })
     await bed.open({}, url('right'))
   })
@@ -46,7 +47,12 @@ describe('What is wrong from the start', () => {
   it('is told when the stream was made with another format', async () => {
     const millrace = await bed.open()
     const stream = bed.stream()
-    await bed.redis.hset(`${bed.key(stream)}:meta`, { incarnation: 'x', format: 2, partitions: 1, tag: stream.name })
+    await bed.redis.hset(`${bed.key(stream)}:meta`, {
+      incarnation: 'x',
+      format: 2,
+      partitions: 1,
+      tag: stream.name,
+    })
     const consumer = millrace.consumer(stream, { name: 'board' }).start(() => undefined)
     await expect(consumer.done).rejects.toMatchObject({ code: 'STREAM_MISMATCH' })
   })
@@ -84,7 +90,9 @@ describe('What goes wrong later', () => {
     await bed.append(stream, 1, { first: 1 })
     await waitFor(() => consumer.state.is === 'standby', { describe: 'the lease to be given up' })
     await bed.redis.acl('SETUSER', 'fickle', '+@all')
-    await waitFor(() => consumer.state.is === 'holding', { describe: 'the lease to be taken again' })
+    await waitFor(() => consumer.state.is === 'holding', {
+      describe: 'the lease to be taken again',
+    })
     await bed.append(stream, 1, { first: 2 })
     await waitFor(() => handled.at(-1) === 2, { describe: 'the third event' })
     expect([...new Set(handled)]).toEqual([0, 1, 2])

@@ -9,7 +9,10 @@ import { range, type Reading, useRedis } from '../open-millrace.ts'
 const bed = useRedis()
 
 /** A consumer in a process of its own, which tells each event that it has handled. */
-async function startProcess(settings: Record<string, unknown>, onHandled: (n: number) => void): Promise<ChildProcess> {
+async function startProcess(
+  settings: Record<string, unknown>,
+  onHandled: (n: number) => void,
+): Promise<ChildProcess> {
   const program = new URL('../programs/consume.ts', import.meta.url)
   const child = fork(program, [JSON.stringify({ url: bed.server.url, ...settings })], {
     execArgv: ['--conditions=millrace-source'],
@@ -34,7 +37,9 @@ describe('The position of a consumer', () => {
       .consumer(stream, { name: 'board', leaseMs: 600 })
       .start(({ data }) => gates[data.n]?.promise)
     const positionIs = async (n: number): Promise<void> => {
-      await waitFor(async () => (await bed.state(stream, 'board'))['position'] === ids[n], { describe: `position ${n}` })
+      await waitFor(async () => (await bed.state(stream, 'board'))['position'] === ids[n], {
+        describe: `position ${n}`,
+      })
       const image = await bed.image(stream, 'board')
       expect(image).toMatchObject({
         'last-delivered-id': ids[n],
@@ -55,19 +60,39 @@ describe('The position of a consumer', () => {
   it('begins where its owner says, once', async () => {
     const millrace = await bed.open()
     const stream = bed.stream()
-    for (const n of range(5)) await bed.redis.xadd(bed.key(stream), `${1_000 + n}-0`, 'data', JSON.stringify({ n }))
-    const starts = { earliest: 'earliest', latest: 'latest', id: { id: '1001-0' }, time: { timeMs: 1_003 } } as const
+    for (const n of range(5))
+      await bed.redis.xadd(bed.key(stream), `${1_000 + n}-0`, 'data', JSON.stringify({ n }))
+    const starts = {
+      earliest: 'earliest',
+      latest: 'latest',
+      id: { id: '1001-0' },
+      time: { timeMs: 1_003 },
+    } as const
     const handled: Record<string, number[]> = { earliest: [], latest: [], id: [], time: [] }
     for (const round of range(2)) {
       const consumers = Object.entries(starts).map(([name, from]) =>
-        millrace.consumer(stream, { name, from }).start(({ data }) => void handled[name]?.push(data.n)),
+        millrace
+          .consumer(stream, { name, from })
+          .start(({ data }) => void handled[name]?.push(data.n)),
       )
       await Promise.all(consumers.map(({ ready }) => ready))
-      await bed.redis.xadd(bed.key(stream), `${1_005 + round}-0`, 'data', JSON.stringify({ n: 5 + round }))
-      await waitFor(() => Object.values(handled).every((numbers) => numbers.at(-1) === 5 + round), { describe: 'all' })
+      await bed.redis.xadd(
+        bed.key(stream),
+        `${1_005 + round}-0`,
+        'data',
+        JSON.stringify({ n: 5 + round }),
+      )
+      await waitFor(() => Object.values(handled).every((numbers) => numbers.at(-1) === 5 + round), {
+        describe: 'all',
+      })
       await Promise.all(consumers.map((consumer) => consumer.close()))
     }
-    expect(handled).toEqual({ earliest: range(7), latest: [5, 6], id: range(5, 2), time: range(4, 3) })
+    expect(handled).toEqual({
+      earliest: range(7),
+      latest: [5, 6],
+      id: range(5, 2),
+      time: range(4, 3),
+    })
   })
 
   it('is where the next one goes on, without a gap and without a repetition', async () => {
@@ -107,10 +132,13 @@ describe('The position of a consumer', () => {
       })
     await waitFor(() => done.length === 350, { describe: 'the other keys' })
     expect(most).toBe(4)
-    await waitFor(async () => (await bed.state(stream, 'board'))['position'] === ids[2], { describe: 'the position' })
+    await waitFor(async () => (await bed.state(stream, 'board'))['position'] === ids[2], {
+      describe: 'the position',
+    })
     gate.resolve()
     await waitFor(() => done.length === 400, { describe: 'all events' })
-    for (const key of range(8)) expect(done.filter((n) => n % 8 === key)).toEqual(range(50).map((i) => i * 8 + key))
+    for (const key of range(8))
+      expect(done.filter((n) => n % 8 === key)).toEqual(range(50).map((i) => i * 8 + key))
     await consumer.close()
     expect(await bed.state(stream, 'board')).toMatchObject({ position: ids.at(-1), ranges: '' })
   })
@@ -136,10 +164,12 @@ describe('The position of a consumer', () => {
     await exited
     const millrace = await bed.open()
     const again: number[] = []
-    millrace.consumer(stream, { name: 'board', order: 'key' }).start(({ data }, { redelivered }) => {
-      again.push(data.n)
-      expect(redelivered).toBe(true)
-    })
+    millrace
+      .consumer(stream, { name: 'board', order: 'key' })
+      .start(({ data }, { redelivered }) => {
+        again.push(data.n)
+        expect(redelivered).toBe(true)
+      })
     await waitFor(() => again.length >= 10, { describe: 'the rest' })
     expect(again).toEqual(range(10).map((i) => i * 6 + 2))
   })
@@ -157,9 +187,12 @@ describe('The position of a consumer', () => {
         })
     }
     const ids: string[] = []
-    for (const round of range(300)) ids.push(...(await bed.append(stream, 1 + ((round * 31) % 60), { first: ids.length })))
+    for (const round of range(300))
+      ids.push(...(await bed.append(stream, 1 + ((round * 31) % 60), { first: ids.length })))
     for (const consumer of names) {
-      await waitFor(() => recorder.report(ids, { consumer }).lost === 0, { describe: `all events at ${consumer}` })
+      await waitFor(() => recorder.report(ids, { consumer }).lost === 0, {
+        describe: `all events at ${consumer}`,
+      })
       expect(recorder.report(ids, { consumer })).toMatchObject({ duplicates: 0, outOfOrder: 0 })
     }
   })
@@ -169,7 +202,9 @@ describe('The position of a consumer', () => {
     const stream = defineStream<Reading>('keyed', { key: ({ n }) => `key-${n % 50}` })
     const handled = { stream: [] as number[], key: [] as number[] }
     const checkpoints = bed.gather(channels.checkpointed)
-    const inOrder = millrace.consumer(stream, { name: 'in-order' }).start(({ data }) => void handled.stream.push(data.n))
+    const inOrder = millrace
+      .consumer(stream, { name: 'in-order' })
+      .start(({ data }) => void handled.stream.push(data.n))
     const byKey = millrace
       .consumer(stream, { name: 'by-key', order: 'key', concurrency: 8 })
       .start(async ({ data }) => {
@@ -178,10 +213,15 @@ describe('The position of a consumer', () => {
       })
     let last = ''
     for (let n = 0; n < 50_000; n += 1_000) {
-      const batch = await millrace.publish(stream, range(1_000, n).map((one) => ({ n: one })))
+      const batch = await millrace.publish(
+        stream,
+        range(1_000, n).map((one) => ({ n: one })),
+      )
       last = String(batch.at(-1)?.id)
     }
-    await waitFor(() => handled.stream.length >= 50_000 && handled.key.length >= 50_000, { describe: 'all events' })
+    await waitFor(() => handled.stream.length >= 50_000 && handled.key.length >= 50_000, {
+      describe: 'all events',
+    })
     expect(handled.stream).toEqual(range(50_000))
     expect(handled.key.length).toBe(50_000)
     const lastOfKey = new Map<number, number>()

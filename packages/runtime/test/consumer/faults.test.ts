@@ -17,20 +17,26 @@ async function redisIsBack(): Promise<void> {
 }
 
 describe('Faults of connections and of the server', () => {
-  it.each(['tail', 'data', 'control'])('loses nothing, and repeats nothing, when its %s connection is killed', async (purpose) => {
-    const millrace = await bed.open()
-    const stream = bed.stream()
-    const handled: number[] = []
-    const consumer = millrace.consumer(stream, { name: 'board' }).start(({ data }) => void handled.push(data.n))
-    await settled(consumer)
-    for (const round of range(10)) {
-      for (const id of await bed.clients(purpose)) await bed.redis.client('KILL', 'ID', id)
-      await bed.append(stream, 50, { first: round * 50 })
-      if (round % 2 === 0) await waitFor(() => handled.length >= (round + 1) * 50, { describe: 'this round' })
-    }
-    await waitFor(() => handled.length >= 500, { describe: 'all events' })
-    expect(handled).toEqual(range(500))
-  })
+  it.each(['tail', 'data', 'control'])(
+    'loses nothing, and repeats nothing, when its %s connection is killed',
+    async (purpose) => {
+      const millrace = await bed.open()
+      const stream = bed.stream()
+      const handled: number[] = []
+      const consumer = millrace
+        .consumer(stream, { name: 'board' })
+        .start(({ data }) => void handled.push(data.n))
+      await settled(consumer)
+      for (const round of range(10)) {
+        for (const id of await bed.clients(purpose)) await bed.redis.client('KILL', 'ID', id)
+        await bed.append(stream, 50, { first: round * 50 })
+        if (round % 2 === 0)
+          await waitFor(() => handled.length >= (round + 1) * 50, { describe: 'this round' })
+      }
+      await waitFor(() => handled.length >= 500, { describe: 'all events' })
+      expect(handled).toEqual(range(500))
+    },
+  )
 
   it('outlasts an outage of any kind', async () => {
     const millrace = await bed.open({ deadlineMs: 300 })
@@ -46,7 +52,9 @@ describe('Faults of connections and of the server', () => {
     await bed.server.kill('SIGKILL')
     // Longer than its lease and than its calls wait.
     const lost = bed.gather(channels.leaseChanged)
-    await waitFor(() => lost.some(({ change }) => change === 'lost'), { describe: 'the lease to be given up' })
+    await waitFor(() => lost.some(({ change }) => change === 'lost'), {
+      describe: 'the lease to be given up',
+    })
     await bed.server.restart()
     await redisIsBack()
     ids.push(...(await bed.append(stream, 100, { first: 100 })))
@@ -72,7 +80,9 @@ describe('Faults of connections and of the server', () => {
     const leases = bed.gather(channels.leaseChanged)
     proxy.blackhole('both')
     await bed.append(stream, 10, { first: 10 })
-    await waitFor(() => leases.some(({ change }) => change === 'lost'), { describe: 'the lease to be given up' })
+    await waitFor(() => leases.some(({ change }) => change === 'lost'), {
+      describe: 'the lease to be given up',
+    })
     await proxy.heal()
     await waitFor(() => new Set(handled).size === 20, { describe: 'all events' })
     expect(handled.slice(0, 10)).toEqual(range(10))
@@ -91,7 +101,9 @@ describe('Faults of connections and of the server', () => {
     await settled(consumer)
     let ids: string[] = []
     for (const round of range(5)) {
-      const dropped = proxy.dropNextReply((command) => command.includes('board') && /^eval/i.test(command[0] ?? ''))
+      const dropped = proxy.dropNextReply(
+        (command) => command.includes('board') && /^eval/i.test(command[0] ?? ''),
+      )
       ids = await bed.append(stream, 20, { first: round * 20 })
       await dropped
       await waitFor(() => handled.length === (round + 1) * 20, { describe: 'this round' })
@@ -107,7 +119,9 @@ describe('Faults of connections and of the server', () => {
     const millrace = await bed.open({}, proxy.url)
     const stream = bed.stream()
     const dropped = proxy.dropNextReply((command) => command.includes('board'))
-    const consumer = millrace.consumer(stream, { name: 'board', leaseMs: 60_000 }).start(() => undefined)
+    const consumer = millrace
+      .consumer(stream, { name: 'board', leaseMs: 60_000 })
+      .start(() => undefined)
     await dropped
     await waitFor(() => consumer.state.is === 'holding', { describe: 'the lease' })
     expect((await bed.state(stream, 'board'))['counter']).toBe('2')
@@ -118,7 +132,9 @@ describe('Faults of connections and of the server', () => {
     const millrace = await bed.open({}, proxy.url)
     const stream = bed.stream()
     const handled: number[] = []
-    const consumer = millrace.consumer(stream, { name: 'board' }).start(({ data }) => void handled.push(data.n))
+    const consumer = millrace
+      .consumer(stream, { name: 'board' })
+      .start(({ data }) => void handled.push(data.n))
     await settled(consumer)
     for (const round of range(5)) {
       const dropped = proxy.dropNextReply((command) => command[0] === 'xread')
@@ -134,13 +150,16 @@ describe('Faults of connections and of the server', () => {
     const millrace = await bed.open({}, proxy.url)
     const stream = bed.stream()
     const recorder = createDeliveryRecorder({ order: 'stream' })
-    const consumer = millrace.consumer(stream, { name: 'board', checkpointEvery: 50 }).start(({ id, data }) => {
-      recorder.record({ id, sequence: data.n, consumer: 'board' })
-    })
+    const consumer = millrace
+      .consumer(stream, { name: 'board', checkpointEvery: 50 })
+      .start(({ id, data }) => {
+        recorder.record({ id, sequence: data.n, consumer: 'board' })
+      })
     await settled(consumer)
     proxy.dropEveryNthReply(20)
     const ids: string[] = []
-    for (const round of range(40)) ids.push(...(await bed.append(stream, 50, { first: round * 50 })))
+    for (const round of range(40))
+      ids.push(...(await bed.append(stream, 50, { first: round * 50 })))
     await waitFor(() => recorder.report(ids).lost === 0, { describe: 'all events' })
     await proxy.heal()
     expect(recorder.report(ids)).toMatchObject({ lost: 0, outOfOrder: 0 })
@@ -154,15 +173,25 @@ describe('Keys that vanish', () => {
     const millrace = await bed.open()
     const stream = bed.stream()
     const handled: number[] = []
-    const consumer = millrace.consumer(stream, { name: 'board' }).start(({ data }) => void handled.push(data.n))
+    const consumer = millrace
+      .consumer(stream, { name: 'board' })
+      .start(({ data }) => void handled.push(data.n))
     await settled(consumer)
-    await millrace.publish(stream, range(3).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(3).map((n) => ({ n })),
+    )
     await waitFor(() => handled.length === 3, { describe: 'the first events' })
     const positions = bed.gather(channels.positionChanged)
     await bed.redis.del(bed.key(stream))
-    await millrace.publish(stream, range(3, 10).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(3, 10).map((n) => ({ n })),
+    )
     await waitFor(() => new Set(handled).size === 6, { describe: 'the events of the new stream' })
-    await waitFor(() => positions.some(({ change }) => change === 'recreated'), { describe: 'the report' })
+    await waitFor(() => positions.some(({ change }) => change === 'recreated'), {
+      describe: 'the report',
+    })
   })
 
   it('begins at the start of a stream that somebody else created anew, with lower ids', async () => {
@@ -174,10 +203,13 @@ describe('Keys that vanish', () => {
       .start(({ data }) => void handled.push(data.n))
     await settled(consumer)
     await bed.append(stream, 3)
-    await waitFor(async () => (await bed.state(stream, 'board'))['position'] !== '0-0', { describe: 'the position' })
+    await waitFor(async () => (await bed.state(stream, 'board'))['position'] !== '0-0', {
+      describe: 'the position',
+    })
     const positions = bed.gather(channels.positionChanged)
     await bed.redis.del(bed.key(stream))
-    for (const n of range(3, 10)) await bed.redis.xadd(bed.key(stream), `${n}-0`, 'data', JSON.stringify({ n }))
+    for (const n of range(3, 10))
+      await bed.redis.xadd(bed.key(stream), `${n}-0`, 'data', JSON.stringify({ n }))
     await waitFor(() => new Set(handled).size === 6, { describe: 'the events of the new stream' })
     expect(positions.map(({ change }) => change)).toContain('recreated')
     await consumer.close()
@@ -196,8 +228,11 @@ describe('Keys that vanish', () => {
     await bed.append(stream, 3)
     await waitFor(() => handled.length === 3, { describe: 'the first events' })
     await bed.redis.del(bed.key(stream))
-    await waitFor(() => positions.some(({ change }) => change === 'recreated'), { describe: 'the report' })
-    for (const n of range(3, 10)) await bed.redis.xadd(bed.key(stream), `${n}-0`, 'data', JSON.stringify({ n }))
+    await waitFor(() => positions.some(({ change }) => change === 'recreated'), {
+      describe: 'the report',
+    })
+    for (const n of range(3, 10))
+      await bed.redis.xadd(bed.key(stream), `${n}-0`, 'data', JSON.stringify({ n }))
     await waitFor(() => handled.length === 6, { describe: 'the events of the new stream' })
     expect(handled).toEqual([0, 1, 2, 10, 11, 12])
   })
@@ -234,7 +269,9 @@ describe('Keys that vanish', () => {
     await bed.redis.flushall()
     await bed.append(stream, 5, { first: 5 })
     await waitFor(() => new Set(handled).size === 10, { describe: 'the events after it' })
-    await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', { describe: 'its state' })
+    await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', {
+      describe: 'its state',
+    })
     await consumer.close()
   })
 
@@ -268,12 +305,17 @@ describe('Keys that vanish', () => {
       .start(({ data }) => void handled.push(data.n))
     await settled(consumer)
     await bed.append(stream, 3)
-    await waitFor(async () => (await bed.image(stream, 'board'))?.['lag'] === 0, { describe: 'the image to be current' })
+    await waitFor(async () => (await bed.image(stream, 'board'))?.['lag'] === 0, {
+      describe: 'the image to be current',
+    })
     await bed.redis.xgroup('DESTROY', bed.key(stream), 'board')
     const ids = await bed.append(stream, 3, { first: 3 })
-    await waitFor(async () => (await bed.image(stream, 'board'))?.['last-delivered-id'] === ids.at(-1), {
-      describe: 'the image',
-    })
+    await waitFor(
+      async () => (await bed.image(stream, 'board'))?.['last-delivered-id'] === ids.at(-1),
+      {
+        describe: 'the image',
+      },
+    )
     expect(positions.map(({ change }) => change)).toEqual(['group-recreated'])
     expect(handled).toEqual(range(6))
   })

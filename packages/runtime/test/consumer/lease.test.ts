@@ -22,9 +22,13 @@ class Fleet {
   }
 
   async start(by: string): Promise<ChildProcess> {
-    const child = fork(new URL('../programs/consume.ts', import.meta.url), [JSON.stringify(this.#settings)], {
-      execArgv: ['--conditions=millrace-source'],
-    })
+    const child = fork(
+      new URL('../programs/consume.ts', import.meta.url),
+      [JSON.stringify(this.#settings)],
+      {
+        execArgv: ['--conditions=millrace-source'],
+      },
+    )
     bed.onClose(() => child.kill('SIGKILL'))
     const { promise: ready, resolve } = Promise.withResolvers<void>()
     child.on('message', (message: Message) => {
@@ -74,9 +78,13 @@ describe('The lease of a consumer', () => {
     await ended(first, 'SIGKILL')
     const sinceMs = performance.now()
     ids.push(...(await bed.append(stream, 200, { first: 200 })))
-    await waitFor(() => fleet.handledBy('second').length > 0, { describe: 'the standby to take over' })
+    await waitFor(() => fleet.handledBy('second').length > 0, {
+      describe: 'the standby to take over',
+    })
     const tookMs = performance.now() - sinceMs
-    console.log(`taken over after ${Math.round(tookMs)} ms, lease ${leaseMs} ms, same host ${sameHostTakeover}`)
+    console.log(
+      `taken over after ${Math.round(tookMs)} ms, lease ${leaseMs} ms, same host ${sameHostTakeover}`,
+    )
     // Not before: a holder may be silent for a lease.
     if (!sameHostTakeover) expect(tookMs).toBeGreaterThan(leaseMs / 2)
     await waitFor(() => fleet.recorder.report(ids).lost === 0, { describe: 'all events' })
@@ -99,20 +107,29 @@ describe('The lease of a consumer', () => {
     await waitFor(() => fleet.handledBy('first').length === 100, { describe: 'the first events' })
     first.kill('SIGSTOP')
     ids.push(...(await bed.append(stream, 100, { first: 100 })))
-    await waitFor(() => fleet.handledBy('second').at(-1)?.sequence === 199, { describe: 'the standby to take over' })
+    await waitFor(() => fleet.handledBy('second').at(-1)?.sequence === 199, {
+      describe: 'the standby to take over',
+    })
     const before = await bed.state(stream, 'board')
     first.kill('SIGCONT')
-    await waitFor(() => fleet.leases.some(({ by, change }) => by === 'first' && change === 'lost'), {
-      describe: 'the old holder to learn of it',
-    })
+    await waitFor(
+      () => fleet.leases.some(({ by, change }) => by === 'first' && change === 'lost'),
+      {
+        describe: 'the old holder to learn of it',
+      },
+    )
     ids.push(...(await bed.append(stream, 100, { first: 200 })))
-    await waitFor(() => fleet.handledBy('second').at(-1)?.sequence === 299, { describe: 'the new events' })
+    await waitFor(() => fleet.handledBy('second').at(-1)?.sequence === 299, {
+      describe: 'the new events',
+    })
     expect(fleet.recorder.report(ids)).toMatchObject({ lost: 0, outOfOrder: 0 })
     // Whatever the old one had in its hands when it woke up, it stored nothing and the holder stayed.
     const after = await bed.state(stream, 'board')
     expect(after['token']).toBe(before['token'])
     expect(fleet.handledBy('first').every(({ sequence }) => sequence < 200)).toBe(true)
-    expect(counterOf(fleet.handledBy('second')[0]?.token)).toBeGreaterThan(counterOf(fleet.handledBy('first')[0]?.token))
+    expect(counterOf(fleet.handledBy('second')[0]?.token)).toBeGreaterThan(
+      counterOf(fleet.handledBy('first')[0]?.token),
+    )
   })
 
   it('passes without a pause, a gap or a repetition when processes are ended in the orderly way', async () => {
@@ -135,7 +152,9 @@ describe('The lease of a consumer', () => {
     const stream = bed.stream()
     for (const round of range(5, 1)) {
       const millrace = await bed.open()
-      const consumer = millrace.consumer(stream, { name: 'board', leaseMs: 3_600_000 }).start(() => undefined)
+      const consumer = millrace
+        .consumer(stream, { name: 'board', leaseMs: 3_600_000 })
+        .start(() => undefined)
       await consumer.ready
       expect(consumer.state.is).toBe('holding')
       expect((await bed.state(stream, 'board'))['counter']).toBe(String(round))
@@ -154,7 +173,9 @@ describe('The lease of a consumer', () => {
     cutOff.consumer(stream, { name: 'board', leaseMs: 800 }).start(async (_event, { signal }) => {
       expect(++running).toBe(1)
       log.push('started')
-      signal.addEventListener('abort', () => log.push(`aborted: ${signal.reason.code}`), { once: true })
+      signal.addEventListener('abort', () => log.push(`aborted: ${signal.reason.code}`), {
+        once: true,
+      })
       // It does not listen to its signal, as many do.
       await gate.promise
       running--
@@ -165,26 +186,36 @@ describe('The lease of a consumer', () => {
     expect(log).toEqual(['started', 'aborted: LEASE_LOST'])
     // Nobody took it, so that it is the old one's again; its first run still has not ended.
     await proxy.heal()
-    const counter = async (): Promise<number> => Number((await bed.state(stream, 'board'))['counter'])
+    const counter = async (): Promise<number> =>
+      Number((await bed.state(stream, 'board'))['counter'])
     await waitFor(async () => (await counter()) >= 2, { describe: 'the lease to be taken again' })
     const beat = async (): Promise<number> => Number((await bed.state(stream, 'board'))['beat'])
     await waitFor(async () => (await beat()) >= 2, { describe: 'a few beats' })
     expect(log).toEqual(['started', 'aborted: LEASE_LOST'])
     gate.resolve()
-    await waitFor(() => log.filter((line) => line === 'started').length === 2, { describe: 'the second run' })
-    await waitFor(async () => (await bed.state(stream, 'board'))['position'] !== '0-0', { describe: 'the position' })
+    await waitFor(() => log.filter((line) => line === 'started').length === 2, {
+      describe: 'the second run',
+    })
+    await waitFor(async () => (await bed.state(stream, 'board'))['position'] !== '0-0', {
+      describe: 'the position',
+    })
   })
 
   it('stays with its holder beside longer leases on the same stream', async () => {
     const millrace = await bed.open()
     const stream = bed.stream()
     const leases = bed.gather(channels.leaseChanged)
-    const slow = millrace.consumer(stream, { name: 'slow', leaseMs: 3_600_000 }).start(() => undefined)
+    const slow = millrace
+      .consumer(stream, { name: 'slow', leaseMs: 3_600_000 })
+      .start(() => undefined)
     await slow.ready
     const quick = millrace.consumer(stream, { name: 'quick', leaseMs: 500 }).start(() => undefined)
     await quick.ready
     const beat = async (): Promise<number> => Number((await bed.state(stream, 'quick'))['beat'])
     await waitFor(async () => (await beat()) >= 4, { describe: 'four beats' })
-    expect(leases.map(({ name, change }) => `${name} ${change}`)).toEqual(['slow acquired', 'quick acquired'])
+    expect(leases.map(({ name, change }) => `${name} ${change}`)).toEqual([
+      'slow acquired',
+      'quick acquired',
+    ])
   })
 })

@@ -18,7 +18,10 @@ describe('The life of a consumer', () => {
     consumer.start(() => undefined)
     expect(consumer.state).toEqual({ is: 'starting' })
     await consumer.ready
-    expect(consumer.state).toEqual({ is: 'holding', token: expect.stringMatching(/^1-[0-9a-f]{32}$/) })
+    expect(consumer.state).toEqual({
+      is: 'holding',
+      token: expect.stringMatching(/^1-[0-9a-f]{32}$/),
+    })
     const closing = consumer.close()
     expect(consumer.state).toEqual({ is: 'draining' })
     await closing
@@ -31,7 +34,9 @@ describe('The life of a consumer', () => {
     const millrace = await bed.open()
     const consumer = millrace.consumer(bed.stream(), { name: 'board' }).start(() => undefined)
     expect(() => consumer.start(() => undefined)).toThrow(/is starting/)
-    expect(() => consumer.start(() => undefined)).toThrow(expect.objectContaining(withCode('STATE_INVALID')))
+    expect(() => consumer.start(() => undefined)).toThrow(
+      expect.objectContaining(withCode('STATE_INVALID')),
+    )
     await consumer.close()
     expect(() => consumer.start(() => undefined)).toThrow(/is closed/)
   })
@@ -40,7 +45,9 @@ describe('The life of a consumer', () => {
     const millrace = await bed.open()
     const consumer = millrace.consumer(bed.stream(), { name: 'board' })
     // @ts-expect-error what a program without types may pass
-    expect(() => consumer.start('handler')).toThrow(expect.objectContaining(withCode('OPTIONS_INVALID')))
+    expect(() => consumer.start('handler')).toThrow(
+      expect.objectContaining(withCode('OPTIONS_INVALID')),
+    )
     expect(consumer.state).toEqual({ is: 'idle' })
   })
 
@@ -77,7 +84,9 @@ describe('The life of a consumer', () => {
     const millrace = await bed.open()
     const consumer = millrace.consumer(bed.stream(), { name: 'board' })
     const closing = consumer.close()
-    expect(() => consumer.start(() => undefined)).toThrow(expect.objectContaining(withCode('STATE_INVALID')))
+    expect(() => consumer.start(() => undefined)).toThrow(
+      expect.objectContaining(withCode('STATE_INVALID')),
+    )
     await closing
     expect(consumer.state).toEqual({ is: 'closed' })
     await expect(consumer.done).resolves.toBeUndefined()
@@ -87,13 +96,17 @@ describe('The life of a consumer', () => {
     const millrace = await bed.open()
     const stream = bed.stream()
     for (const round of range(20)) {
-      const consumer = millrace.consumer(stream, { name: 'board', leaseMs: 60_000 }).start(() => undefined)
+      const consumer = millrace
+        .consumer(stream, { name: 'board', leaseMs: 60_000 })
+        .start(() => undefined)
       for (let turns = 0; turns < round; turns++) await Promise.resolve()
       if (round % 4 === 3) await new Promise(setImmediate)
       await consumer.close()
       expect(consumer.state).toEqual({ is: 'closed' })
     }
-    const next = millrace.consumer(stream, { name: 'board', leaseMs: 60_000 }).start(() => undefined)
+    const next = millrace
+      .consumer(stream, { name: 'board', leaseMs: 60_000 })
+      .start(() => undefined)
     await waitFor(() => next.state.is === 'holding', { describe: 'the lease' })
   })
 
@@ -126,16 +139,18 @@ describe('The life of a consumer', () => {
     const reasons: unknown[] = []
     const attempts: number[] = []
     const started = Promise.withResolvers<void>()
-    const consumer = millrace.consumer(stream, { name: 'board' }).start((_event, { signal, attempt }) => {
-      attempts.push(attempt)
-      started.resolve()
-      const { promise, reject } = Promise.withResolvers<void>()
-      signal.addEventListener('abort', () => {
-        reasons.push(signal.reason)
-        reject(new Error('told to give up'))
+    const consumer = millrace
+      .consumer(stream, { name: 'board' })
+      .start((_event, { signal, attempt }) => {
+        attempts.push(attempt)
+        started.resolve()
+        const { promise, reject } = Promise.withResolvers<void>()
+        signal.addEventListener('abort', () => {
+          reasons.push(signal.reason)
+          reject(new Error('told to give up'))
+        })
+        return promise
       })
-      return promise
-    })
     await started.promise
     await consumer.close({ deadlineMs: 20 })
     expect(reasons).toEqual([expect.objectContaining(withCode('CLOSED'))])

@@ -40,7 +40,9 @@ describe('After a failed attempt', () => {
   it('the consumer stops where its owner wants that', () => {
     const options = resolveConsumerOptions({ name: 'board', maxAttempts: 1, onExhausted: 'stop' })
     expect(afterFailure(failure, 1, 0, '1-1', options)).toEqual({ action: 'stop' })
-    expect(afterFailure(new UnrecoverableError('gone'), 1, 0, '1-1', options)).toEqual({ action: 'stop' })
+    expect(afterFailure(new UnrecoverableError('gone'), 1, 0, '1-1', options)).toEqual({
+      action: 'stop',
+    })
   })
 })
 
@@ -74,18 +76,27 @@ describe('The options of a consumer', () => {
     expect(error.code).toBe('OPTIONS_INVALID')
     const { issues } = error
     for (const name of ['leaseMs', 'concurrency', 'retries', 'from', 'onExhausted', 'signal']) {
-      expect(issues.filter((issue) => issue.startsWith(name)), name).toHaveLength(1)
+      expect(
+        issues.filter((issue) => issue.startsWith(name)),
+        name,
+      ).toHaveLength(1)
     }
     for (const name of ['firstMs', 'jitter', 'cap']) {
-      expect(issues.filter((issue) => issue.startsWith(`backoff.${name}`)), name).toHaveLength(1)
+      expect(
+        issues.filter((issue) => issue.startsWith(`backoff.${name}`)),
+        name,
+      ).toHaveLength(1)
     }
     expect(issues).toHaveLength(9)
     for (const issue of issues) expect(error.message).toContain(issue)
   })
 
-  it.each(['', 'a b', 'a/b', '{board}', 'ä', 'x'.repeat(129), 7, undefined])('refuse the name %j', (name) => {
-    expect(problemOf({ name }).code).toBe('OPTIONS_INVALID')
-  })
+  it.each(['', 'a b', 'a/b', '{board}', 'ä', 'x'.repeat(129), 7, undefined])(
+    'refuse the name %j',
+    (name) => {
+      expect(problemOf({ name }).code).toBe('OPTIONS_INVALID')
+    },
+  )
 })
 
 /** The error for options as a program without types may pass them. */

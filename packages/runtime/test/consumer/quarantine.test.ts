@@ -11,7 +11,10 @@ test('finds the event that kills its process and does not blame its neighbours',
   await using millrace = await connect(redis.url)
   const stream = defineStream<{ n: number }>('events')
   const poison = 137
-  await millrace.publish(stream, Array.from({ length: 300 }, (_, n) => ({ n })))
+  await millrace.publish(
+    stream,
+    Array.from({ length: 300 }, (_, n) => ({ n })),
+  )
 
   const handled = new Set<number>()
   let deaths = 0

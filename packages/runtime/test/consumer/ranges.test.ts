@@ -6,7 +6,7 @@ import { formatRanges, inRanges, parseRanges, type Range } from '../../src/consu
 /** Ranges in order, made of numbers that ids are made of, with at least one id between two of them. */
 const numberRanges = fc
   .array(fc.nat(3_000), { minLength: 2, maxLength: 80 })
-  .map((numbers) => [...new Set(numbers)].sort((a, b) => a - b))
+  .map((numbers) => [...new Set(numbers)].toSorted((a, b) => a - b))
   .map((sorted) => {
     const ranges: [number, number][] = []
     for (let i = 0; i + 1 < sorted.length; i += 2) {

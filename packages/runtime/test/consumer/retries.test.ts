@@ -10,7 +10,10 @@ const bed = useRedis()
 const quick = { firstMs: 1, greatestMs: 5 }
 
 /** The dead letters of a consumer, each as id and fields. */
-async function deadLetters(stream: { name: string }, name: string): Promise<Record<string, string>[]> {
+async function deadLetters(
+  stream: { name: string },
+  name: string,
+): Promise<Record<string, string>[]> {
   const entries = await bed.redis.xrange(`${bed.key(stream)}:dead:${name}`, '-', '+')
   return entries.map(([, flat]) => {
     const fields: Record<string, string> = {}
@@ -41,7 +44,8 @@ describe('A handler that fails', () => {
     fails = false
     mended.resolve()
     await waitFor(() => seen.length === 40, { describe: 'the failed key' })
-    for (const key of range(4)) expect(seen.filter((n) => n % 4 === key)).toEqual(range(10).map((i) => i * 4 + key))
+    for (const key of range(4))
+      expect(seen.filter((n) => n % 4 === key)).toEqual(range(10).map((i) => i * 4 + key))
     expect(attempts).toEqual(range(attempts.length, 1))
     await consumer.close()
   })
@@ -63,7 +67,16 @@ describe('A handler that fails', () => {
     const millrace = await bed.open()
     const stream = bed.stream()
     const wild = '{"n": 1,  "note":"ü\\u0000"}'
-    const id = await bed.redis.xadd(bed.key(stream), '*', 'data', wild, 'key', 'k', 'h:trace', '00-1')
+    const id = await bed.redis.xadd(
+      bed.key(stream),
+      '*',
+      'data',
+      wild,
+      'key',
+      'k',
+      'h:trace',
+      '00-1',
+    )
     const [last] = await bed.append(stream, 1, { first: 2 })
     const attempts: number[] = []
     const handled: number[] = []
@@ -138,7 +151,9 @@ describe('A handler that fails', () => {
         if (data.n === 0) await new Promise((resolve) => signal.addEventListener('abort', resolve))
       })
     await bed.redis.xadd(bed.key(stream), '*', 'data', '{"n":3}', 'key', 'other')
-    await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', { describe: 'the lease' })
+    await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', {
+      describe: 'the lease',
+    })
     // Nothing has a key here, so that all wait behind the first: as if the process had died with it.
     const state = await bed.state(stream, 'board')
     await bed.redis.hset(`${bed.key(stream)}:state:board`, 'token', '99-somebody', 'released', '1')
@@ -157,7 +172,15 @@ describe('A handler that fails', () => {
     expect(await deadLetters(stream, 'board')).toHaveLength(1)
     // The position was lost, the dead letter was not: as if the checkpoint had never been stored.
     const [, { 'dead:id': id = '' } = {}] = [0, (await deadLetters(stream, 'board'))[0]]
-    await bed.redis.hset(`${bed.key(stream)}:state:board`, 'position', state['position'] ?? '', 'ranges', '', 'dead', id)
+    await bed.redis.hset(
+      `${bed.key(stream)}:state:board`,
+      'position',
+      state['position'] ?? '',
+      'ranges',
+      '',
+      'dead',
+      id,
+    )
     handled.length = 0
     await attempt()
     expect(handled).toEqual([0, 2, 3])
@@ -193,11 +216,17 @@ describe('A handler that fails', () => {
     }
     const consumer = millrace.consumer(stream, { name: 'board', maxDeadLetters: 3 }).start(fail)
     await expect(consumer.done).rejects.toMatchObject({ code: 'DEAD_LETTER_FULL' })
-    expect((await deadLetters(stream, 'board')).map((fields) => fields['dead:id'])).toEqual(ids.slice(0, 3))
+    expect((await deadLetters(stream, 'board')).map((fields) => fields['dead:id'])).toEqual(
+      ids.slice(0, 3),
+    )
     await bed.redis.del(`${bed.key(stream)}:dead:board`)
     const again = millrace.consumer(stream, { name: 'board', maxDeadLetters: 3 }).start(fail)
-    await waitFor(async () => (await deadLetters(stream, 'board')).length === 2, { describe: 'the others' })
-    expect((await deadLetters(stream, 'board')).map((fields) => fields['dead:id'])).toEqual(ids.slice(3))
+    await waitFor(async () => (await deadLetters(stream, 'board')).length === 2, {
+      describe: 'the others',
+    })
+    expect((await deadLetters(stream, 'board')).map((fields) => fields['dead:id'])).toEqual(
+      ids.slice(3),
+    )
     await again.close()
   })
 
@@ -229,12 +258,19 @@ describe('A handler that fails', () => {
     await bed.append(stream, 1)
     let attempts = 0
     millrace
-      .consumer(stream, { name: 'board', maxAttempts: 1_000, maxHoldMs: 100, backoff: { firstMs: 10, greatestMs: 20 } })
+      .consumer(stream, {
+        name: 'board',
+        maxAttempts: 1_000,
+        maxHoldMs: 100,
+        backoff: { firstMs: 10, greatestMs: 20 },
+      })
       .start(() => {
         attempts++
         throw new Error('it is broken')
       })
-    await waitFor(async () => (await deadLetters(stream, 'board')).length === 1, { describe: 'the dead letter' })
+    await waitFor(async () => (await deadLetters(stream, 'board')).length === 1, {
+      describe: 'the dead letter',
+    })
     expect(attempts).toBeLessThan(100)
   })
 
@@ -272,7 +308,9 @@ describe('A payload that cannot be read', () => {
     await bed.redis.xadd(bed.key(stream), '*', 'data', '{"n":"one"}')
     await bed.append(stream, 1, { first: 2 })
     const handled: number[] = []
-    millrace.consumer(stream, { name: 'board', onInvalid }).start(({ data }) => void handled.push(data.n))
+    millrace
+      .consumer(stream, { name: 'board', onInvalid })
+      .start(({ data }) => void handled.push(data.n))
     await waitFor(() => handled.length === 2, { describe: 'the others' })
     expect(handled).toEqual([0, 2])
     expect(await deadLetters(stream, 'board')).toHaveLength(dead)
@@ -284,7 +322,9 @@ describe('A payload that cannot be read', () => {
     const [first] = await bed.append(stream, 1)
     await bed.redis.xadd(bed.key(stream), '*', 'data', '{"n":"one"}')
     const failures = bed.gather(channels.leaseChanged)
-    const consumer = millrace.consumer(stream, { name: 'board', onInvalid: 'stop' }).start(() => undefined)
+    const consumer = millrace
+      .consumer(stream, { name: 'board', onInvalid: 'stop' })
+      .start(() => undefined)
     await expect(consumer.done).rejects.toMatchObject({ code: 'PAYLOAD_INVALID' })
     expect((await bed.state(stream, 'board'))['position']).toBe(first)
     expect(failures.map(({ change }) => change)).toContain('acquired')

@@ -42,7 +42,9 @@ async function handledFive(
   handled: number[],
 ): Promise<void> {
   millrace.consumer(stream, QUIET).start(({ data }) => void handled.push(data.n))
-  await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', { describe: 'the lease' })
+  await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', {
+    describe: 'the lease',
+  })
   await add(stream, '1-0', '2-0')
   await waitFor(() => handled.length === 2, { describe: 'the first events' })
 }
@@ -62,11 +64,20 @@ describe('A position that the server does not have', () => {
 
     // A plain checkpoint at 5-0 would have passed 4-5: only 6-0 would be left to read.
     await bed.redis.xgroup('CREATE', bed.key(stream), 'naive', '5-0')
-    const naive = await bed.redis.xreadgroup('GROUP', 'naive', 'me', 'STREAMS', bed.key(stream), '>')
+    const naive = await bed.redis.xreadgroup(
+      'GROUP',
+      'naive',
+      'me',
+      'STREAMS',
+      bed.key(stream),
+      '>',
+    )
     expect(JSON.stringify(naive)).toContain('6-0')
     expect(JSON.stringify(naive)).not.toContain('4-5')
 
-    await waitFor(() => handled.includes(4.5) && handled.includes(6), { describe: 'the event that was never read' })
+    await waitFor(() => handled.includes(4.5) && handled.includes(6), {
+      describe: 'the event that was never read',
+    })
     expect(positions.map(({ change }) => change)).toContain('rewound')
     expect(handled).toEqual([1, 2, 3, 4, 5, 1, 2, 4.5, 6])
     await millrace.close()
@@ -86,9 +97,18 @@ describe('A position that the server does not have', () => {
         handled.push(data.n)
       }
     })
-    await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', { describe: 'the lease' })
+    await waitFor(async () => (await bed.state(stream, 'board'))['kind'] === 'consumer', {
+      describe: 'the lease',
+    })
     const keyed = (id: string): Promise<unknown> =>
-      bed.redis.xadd(bed.key(stream), id, 'data', `{"n":${Number(id.replace('-', '.'))}}`, 'key', id)
+      bed.redis.xadd(
+        bed.key(stream),
+        id,
+        'data',
+        `{"n":${Number(id.replace('-', '.'))}}`,
+        'key',
+        id,
+      )
     await keyed('1-0')
     await keyed('2-0')
     await waitFor(() => handled.length === 2, { describe: 'the first events' })
@@ -99,7 +119,9 @@ describe('A position that the server does not have', () => {
     // The first one still runs, so what is done can only be stored as a range: from 2-0 to 5-0.
     await failOver(stream, replica, '4-5', '6-0')
     gate.resolve()
-    await waitFor(() => handled.includes(4.5) && handled.includes(6), { describe: 'the event that was never read' })
+    await waitFor(() => handled.includes(4.5) && handled.includes(6), {
+      describe: 'the event that was never read',
+    })
     await millrace.close()
     expect((await bed.state(stream, 'board'))['position']).toBe('6-0')
   })
@@ -115,7 +137,9 @@ describe('A position that the server does not have', () => {
     await bed.redis.hset(`${bed.key(stream)}:state:board`, 'position', '3-0')
     const positions = bed.gather(channels.positionChanged)
     await cutAll()
-    await waitFor(() => handled.length === 7, { describe: 'what comes after the position of the server' })
+    await waitFor(() => handled.length === 7, {
+      describe: 'what comes after the position of the server',
+    })
     expect(handled).toEqual([1, 2, 3, 4, 5, 4, 5])
     expect(positions).toMatchObject([{ change: 'rewound', to: '3-0' }])
     await consumer.close()
@@ -164,7 +188,9 @@ describe('A neighbour that deletes events', () => {
     await waitFor(() => handled.length === 4, { describe: 'the next event' })
     expect(handled).toEqual(range(4, 1))
     const evaluations = async (): Promise<number> =>
-      Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1] ?? 0)
+      Number(
+        /cmdstat_evalsha:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1] ?? 0,
+      )
     const before = await evaluations()
     for (const _ of range(50)) await bed.redis.ping()
     // Confirmed once, and then nobody asks again and again.
@@ -179,16 +205,21 @@ describe('A neighbour that deletes events', () => {
     const gate = Promise.withResolvers<void>()
     const done: number[] = []
     const leases = bed.gather(channels.leaseChanged)
-    const consumer = millrace.consumer(stream, { name: 'board', leaseMs: 1_500, order: 'key' }).start(async ({ data }) => {
-      if (data.n % 3 === 1) await gate.promise
-      done.push(data.n)
-    })
+    const consumer = millrace
+      .consumer(stream, { name: 'board', leaseMs: 1_500, order: 'key' })
+      .start(async ({ data }) => {
+        if (data.n % 3 === 1) await gate.promise
+        done.push(data.n)
+      })
     for (const n of range(10, 1)) await keyed(`${n}-0`)
     await waitFor(() => done.length === 6, { describe: 'what does not wait' })
     await bed.redis.xdel(bed.key(stream), '3-0', '6-0', '9-0')
-    await waitFor(async () => (await bed.state(stream, 'board'))['ranges'] === '2-0>3-0,5-0>6-0,8-0>9-0', {
-      describe: 'the ranges to be stored',
-    })
+    await waitFor(
+      async () => (await bed.state(stream, 'board'))['ranges'] === '2-0>3-0,5-0>6-0,8-0>9-0',
+      {
+        describe: 'the ranges to be stored',
+      },
+    )
     gate.resolve()
     await waitFor(() => done.length === 10, { describe: 'the others' })
     await consumer.close()

@@ -50,20 +50,24 @@ describe('Observing a lease', () => {
 
   it('takes over from a silent holder after one lease, and within 1.4 with the looks that are made', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 500, max: 60_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (leaseMs, phase) => {
-        // The holder beat for the last time at 0; the candidate looks at its own pace from some moment on.
-        const everyMs = lookEveryMs(leaseMs)
-        let observation: Observation | undefined
-        for (let nowMs = phase * everyMs; ; nowMs += everyMs) {
-          const verdict = observe(observation, { token: '1-a', beat: 3, leaseMs }, nowMs)
-          observation = verdict.observation
-          if (verdict.action === 'wait') continue
-          expect(nowMs).toBeGreaterThanOrEqual(leaseMs)
-          expect(nowMs).toBeLessThanOrEqual(leaseMs + 2 * everyMs)
-          expect(nowMs).toBeGreaterThan(abortAtMs(0, leaseMs))
-          break
-        }
-      }),
+      fc.property(
+        fc.integer({ min: 500, max: 60_000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (leaseMs, phase) => {
+          // The holder beat for the last time at 0; the candidate looks at its own pace from some moment on.
+          const everyMs = lookEveryMs(leaseMs)
+          let observation: Observation | undefined
+          for (let nowMs = phase * everyMs; ; nowMs += everyMs) {
+            const verdict = observe(observation, { token: '1-a', beat: 3, leaseMs }, nowMs)
+            observation = verdict.observation
+            if (verdict.action === 'wait') continue
+            expect(nowMs).toBeGreaterThanOrEqual(leaseMs)
+            expect(nowMs).toBeLessThanOrEqual(leaseMs + 2 * everyMs)
+            expect(nowMs).toBeGreaterThan(abortAtMs(0, leaseMs))
+            break
+          }
+        },
+      ),
     )
   })
 })

@@ -14,9 +14,14 @@ interface Settings extends ConsumerOptions {
   readonly perTurn?: number
 }
 
-const { url, stream, sameHostTakeover = true, blockOn = [], perTurn = 10, ...options } = JSON.parse(
-  process.argv[2] ?? '{}',
-) as Settings
+const {
+  url,
+  stream,
+  sameHostTakeover = true,
+  blockOn = [],
+  perTurn = 10,
+  ...options
+} = JSON.parse(process.argv[2] ?? '{}') as Settings
 
 function tell(message: object): void {
   process.send?.(message)

@@ -52,13 +52,22 @@ describe('A reader', () => {
   it('begins after an id, at a time, and after the cursor of an event', async () => {
     const millrace = await bed.open()
     const stream = bed.stream()
-    for (const n of range(5)) await bed.redis.xadd(bed.key(stream), `${1_000 + n}-3`, 'data', JSON.stringify({ n }))
-    expect(numbers(await all(millrace.reader(stream, { from: { id: '1002-3' }, live: false })))).toEqual([3, 4])
-    expect(numbers(await all(millrace.reader(stream, { from: { id: '1002-2' }, live: false })))).toEqual([2, 3, 4])
-    expect(numbers(await all(millrace.reader(stream, { from: { timeMs: 1_003 }, live: false })))).toEqual([3, 4])
+    for (const n of range(5))
+      await bed.redis.xadd(bed.key(stream), `${1_000 + n}-3`, 'data', JSON.stringify({ n }))
+    expect(
+      numbers(await all(millrace.reader(stream, { from: { id: '1002-3' }, live: false }))),
+    ).toEqual([3, 4])
+    expect(
+      numbers(await all(millrace.reader(stream, { from: { id: '1002-2' }, live: false }))),
+    ).toEqual([2, 3, 4])
+    expect(
+      numbers(await all(millrace.reader(stream, { from: { timeMs: 1_003 }, live: false }))),
+    ).toEqual([3, 4])
     const [, , third] = await all(millrace.reader(stream, { from: 'earliest', live: false }))
     expect(third?.cursor.endsWith('.1002-3')).toBe(true)
-    expect(numbers(await all(millrace.reader(stream, { from: third?.cursor ?? '', live: false })))).toEqual([3, 4])
+    expect(
+      numbers(await all(millrace.reader(stream, { from: third?.cursor ?? '', live: false }))),
+    ).toEqual([3, 4])
   })
 
   it('writes nothing to Redis', async () => {
@@ -104,7 +113,9 @@ describe('A reader', () => {
     expect(results.map(({ value }) => value?.data.n)).toEqual(range(5))
     const waiting = range(3).map(() => reader.next())
     await reader.close()
-    expect(await Promise.all(waiting)).toEqual(range(3).map(() => ({ done: true, value: undefined })))
+    expect(await Promise.all(waiting)).toEqual(
+      range(3).map(() => ({ done: true, value: undefined })),
+    )
   })
 
   it('is closed when its loop is left, and stays so', async () => {
@@ -126,7 +137,9 @@ describe('A reader', () => {
     await bed.append(stream, 1)
     stop.abort()
     await reading
-    expect(await all(millrace.reader(stream, { from: 'earliest', signal: AbortSignal.abort() }))).toEqual([])
+    expect(
+      await all(millrace.reader(stream, { from: 'earliest', signal: AbortSignal.abort() })),
+    ).toEqual([])
   })
 
   it('ends with Millrace', async () => {
@@ -146,15 +159,27 @@ describe('A reader', () => {
     const millrace = await bed.open()
     const stream = bed.stream()
     await bed.redis.xadd(bed.key(stream), '5-1', 'data', '{}')
-    await bed.redis.hset(`${bed.key(stream)}:meta`, { incarnation: 'first', format: 1, partitions: 1, tag: stream.name })
-    await expect(all(millrace.reader(stream, { from: cursor }))).rejects.toMatchObject({ code: 'CURSOR_INVALID' })
-    expect(numbers(await all(millrace.reader(stream, { from: 'first.5-1', live: false })))).toEqual([])
+    await bed.redis.hset(`${bed.key(stream)}:meta`, {
+      incarnation: 'first',
+      format: 1,
+      partitions: 1,
+      tag: stream.name,
+    })
+    await expect(all(millrace.reader(stream, { from: cursor }))).rejects.toMatchObject({
+      code: 'CURSOR_INVALID',
+    })
+    expect(numbers(await all(millrace.reader(stream, { from: 'first.5-1', live: false })))).toEqual(
+      [],
+    )
   })
 
   it('ends with CURSOR_INVALID when the stream was created anew', async () => {
     const millrace = await bed.open()
     const stream = bed.stream()
-    await millrace.publish(stream, range(3).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(3).map((n) => ({ n })),
+    )
     const reader = millrace.reader(stream, { from: 'earliest' })
     for (const _ of range(3)) await reader.next()
     // An event of the new stream may still come before the next look at the stream.
@@ -175,7 +200,9 @@ describe('A reader', () => {
     reading.catch(() => undefined)
     await waitFor(() => reads.length > 0, { describe: 'the reader to be there' })
     const checks = async (): Promise<number> =>
-      Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1] ?? 0)
+      Number(
+        /cmdstat_evalsha:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1] ?? 0,
+      )
     const before = await checks()
     await waitFor(async () => (await checks()) >= before + 2, { describe: 'a few checks' })
     await bed.redis.xadd(bed.key(stream), '5000000000000-0', 'data', JSON.stringify({ n: 7 }))
@@ -184,7 +211,9 @@ describe('A reader', () => {
 
   it('ends with PAYLOAD_INVALID at a payload that does not satisfy the schema, or leaves it out', async () => {
     const millrace = await bed.open()
-    const stream: EventStream<Reading, Reading> = defineStream('strict-readings', { schema: z.object({ n: z.number() }) })
+    const stream: EventStream<Reading, Reading> = defineStream('strict-readings', {
+      schema: z.object({ n: z.number() }),
+    })
     await bed.append(stream, 2)
     await bed.redis.xadd(bed.key(stream), '*', 'data', '{"n":"two"}')
     await bed.redis.xadd(bed.key(stream), '*', 'data', 'no json')
@@ -192,7 +221,8 @@ describe('A reader', () => {
     await bed.append(stream, 1, { first: 5 })
     const taken: number[] = []
     const strict = async (): Promise<void> => {
-      for await (const { data } of millrace.reader(stream, { from: 'earliest', live: false })) taken.push(data.n)
+      for await (const { data } of millrace.reader(stream, { from: 'earliest', live: false }))
+        taken.push(data.n)
     }
     await expect(strict()).rejects.toMatchObject({ code: 'PAYLOAD_INVALID' })
     expect(taken).toEqual([0, 1])
@@ -227,7 +257,12 @@ describe('A reader', () => {
     expect(() =>
       // @ts-expect-error what a program without types may pass
       millrace.reader(bed.stream(), { from: 'yesterday', bufferEvents: 0, retry: true }),
-    ).toThrow(expect.objectContaining({ code: 'OPTIONS_INVALID', issues: expect.objectContaining({ length: 3 }) }))
+    ).toThrow(
+      expect.objectContaining({
+        code: 'OPTIONS_INVALID',
+        issues: expect.objectContaining({ length: 3 }),
+      }),
+    )
   })
 
   it('is told when the key is no stream', async () => {

@@ -85,7 +85,21 @@ describe('Stream ids', () => {
         expect(isStreamId(text(id))).toBe(true)
       }),
     )
-    for (const wrong of ['', '1', '1-', '-1', '01-1', '1-01', '1-1-1', '1-1 ', '*', '$', '1-*', 'a-b', '-1-1']) {
+    for (const wrong of [
+      '',
+      '1',
+      '1-',
+      '-1',
+      '01-1',
+      '1-01',
+      '1-1-1',
+      '1-1 ',
+      '*',
+      '$',
+      '1-*',
+      'a-b',
+      '-1-1',
+    ]) {
       expect(isStreamId(wrong)).toBe(false)
     }
   })

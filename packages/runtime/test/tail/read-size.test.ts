@@ -43,7 +43,8 @@ describe('The pace of the tail', () => {
   function paceOf(eventsPerSecond: number, seconds = 5): ReturnType<typeof initialPace> {
     const everyMs = 1_000 / eventsPerSecond
     let pace = initialPace(0)
-    for (let nowMs = everyMs; nowMs <= seconds * 1_000; nowMs += everyMs) pace = paceAfterRead(pace, 1, nowMs)
+    for (let nowMs = everyMs; nowMs <= seconds * 1_000; nowMs += everyMs)
+      pace = paceAfterRead(pace, 1, nowMs)
     return pace
   }
 
@@ -68,7 +69,9 @@ describe('The pace of the tail', () => {
   it('never waits longer than the budget, but for the least that many streams ask', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 3_000 })), { maxLength: 50 }),
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 3_000 })), {
+          maxLength: 50,
+        }),
         fc.integer({ min: 0, max: 1_000 }),
         fc.integer({ min: 1, max: 500 }),
         (reads, budgetMs, streams) => {

@@ -16,7 +16,10 @@ import { Probe } from './probe.ts'
 const bed = useRedis()
 
 /** What one process reads with. */
-function openTails(options: ConnectOptions = {}, url = bed.server.url): { core: Core; tails: Tails } {
+function openTails(
+  options: ConnectOptions = {},
+  url = bed.server.url,
+): { core: Core; tails: Tails } {
   const core = createCore(resolveConnectOptions(url, { blockMs: 500, ...options }))
   const tails = new Tails(core)
   bed.onClose(async () => {
@@ -27,11 +30,13 @@ function openTails(options: ConnectOptions = {}, url = bed.server.url): { core: 
 }
 
 /** A stream that Millrace knows, with the feed of this process. */
-async function openFeed(
-  tails: Tails,
-  stream: EventStream<never, unknown>,
-): Promise<StreamFeed> {
-  await bed.redis.hset(`${bed.key(stream)}:meta`, { incarnation: 'first', format: 1, partitions: 1, tag: stream.name })
+async function openFeed(tails: Tails, stream: EventStream<never, unknown>): Promise<StreamFeed> {
+  await bed.redis.hset(`${bed.key(stream)}:meta`, {
+    incarnation: 'first',
+    format: 1,
+    partitions: 1,
+    tag: stream.name,
+  })
   return tails.feed(stream)
 }
 
@@ -103,7 +108,9 @@ describe('The tail of a process', () => {
     await waitFor(async () => (await callsOf('xrange')) > pages, { describe: 'the page' })
     ids.push(...(await bed.append(stream, 10, { first: 10 })))
     await waitFor(() => fast.ids.length === 20, { describe: 'the tail' })
-    await waitFor(async () => / cmd=xread /.test(String(await bed.redis.client('LIST'))), { describe: 'the next read' })
+    await waitFor(async () => / cmd=xread /.test(String(await bed.redis.client('LIST'))), {
+      describe: 'the next read',
+    })
     fast.subscription.close()
     gate.resolve()
     await joined(slow)
@@ -134,7 +141,9 @@ describe('The tail of a process', () => {
       )
       await Promise.all(added.map(({ one }) => joined(one)))
       for (const { stream } of added) await bed.append(stream, 1)
-      await waitFor(() => added.every(({ one }) => one.ids.length === 1), { describe: 'events of the added streams' })
+      await waitFor(() => added.every(({ one }) => one.ids.length === 1), {
+        describe: 'events of the added streams',
+      })
     }
   })
 
@@ -153,7 +162,9 @@ describe('The tail of a process', () => {
     }
     await Promise.all(probes.map(joined))
     for (const stream of streams) await bed.append(stream, 1)
-    await waitFor(() => probes.every(({ ids }) => ids.length === 1), { describe: 'an event of each stream' })
+    await waitFor(() => probes.every(({ ids }) => ids.length === 1), {
+      describe: 'an event of each stream',
+    })
   })
 
   it('reads an added stream within a quarter of a second where it may not end a blocked read', async () => {
@@ -166,7 +177,9 @@ describe('The tail of a process', () => {
       const probe = new Probe(feed, decoderOf(stream))
       feed.adopt('first')
       probe.subscription.resume('0-0')
-      await waitFor(() => probe.subscription.state === 'joined', { describe: 'the subscription to join' })
+      await waitFor(() => probe.subscription.state === 'joined', {
+        describe: 'the subscription to join',
+      })
       await bed.append(stream, 1)
       await waitFor(() => probe.ids.length === 1, { describe: 'its event' })
     }
@@ -186,7 +199,9 @@ describe('The tail of a process', () => {
     await waitFor(() => probes.every(({ interruptions }) => interruptions.length === 1), {
       describe: 'the interruption',
     })
-    expect(probes.map(({ subscription }) => subscription.state)).toEqual(probes.map(() => 'suspended'))
+    expect(probes.map(({ subscription }) => subscription.state)).toEqual(
+      probes.map(() => 'suspended'),
+    )
     const ids = await bed.append(stream, 3)
     for (const { subscription } of probes) subscription.resume('0-0')
     await waitFor(() => probes.every((probe) => probe.ids.length === 3), { describe: 'the events' })
@@ -213,7 +228,9 @@ describe('The tail of a process', () => {
     for (const { subscription } of probes) subscription.resume('0-0')
     await Promise.all(probes.map(joined))
     await bed.append(stream, 20, { first: 20 })
-    await waitFor(() => probes.every((probe) => probe.ids.length === 40), { describe: 'the events' })
+    await waitFor(() => probes.every((probe) => probe.ids.length === 40), {
+      describe: 'the events',
+    })
     expect(decoded).toBe(40)
     expect(new Set(probes.map(({ events }) => events[30])).size).toBe(1)
     expect(Object.isFrozen(probes[0]?.events[30]?.data)).toBe(true)
@@ -244,17 +261,25 @@ describe('The tail of a process', () => {
     const binary = defineStream<Uint8Array>('bytes', { codec: bytes })
     const text = bed.stream()
     const feeds = [await openFeed(tails, binary), await openFeed(tails, text)] as const
-    const probes = [new Probe(feeds[0], decoderOf(binary)), new Probe(feeds[1], decoderOf(text))] as const
+    const probes = [
+      new Probe(feeds[0], decoderOf(binary)),
+      new Probe(feeds[1], decoderOf(text)),
+    ] as const
     for (const feed of feeds) feed.adopt('first')
     for (const { subscription } of probes) subscription.resume('0-0')
     const wild = Buffer.from(range(256))
     await bed.redis.xadd(bed.key(binary), '*', 'data', wild)
-    await waitFor(() => probes[0].subscription.state === 'joined' && probes[1].subscription.state === 'joined', {
-      describe: 'both to join',
-    })
+    await waitFor(
+      () => probes[0].subscription.state === 'joined' && probes[1].subscription.state === 'joined',
+      {
+        describe: 'both to join',
+      },
+    )
     await bed.redis.xadd(bed.key(binary), '*', 'data', wild, 'key', 'ü')
     await bed.append(text, 1)
-    await waitFor(() => probes[0].events.length === 2 && probes[1].events.length === 1, { describe: 'the events' })
+    await waitFor(() => probes[0].events.length === 2 && probes[1].events.length === 1, {
+      describe: 'the events',
+    })
     expect(probes[0].events.map(({ data }) => Buffer.compare(data, wild))).toEqual([0, 0])
     expect(probes[0].events[1]?.key).toBe('ü')
     expect(probes[1].events[0]?.data).toEqual({ n: 0 })
@@ -271,7 +296,8 @@ describe('The tail of a process', () => {
     await joined(slow)
     await joined(fast)
     const ids: string[] = []
-    while (ids.length < 20_000) ids.push(...(await bed.append(stream, 2_000, { first: ids.length })))
+    while (ids.length < 20_000)
+      ids.push(...(await bed.append(stream, 2_000, { first: ids.length })))
     await waitFor(() => fast.ids.length === ids.length, { describe: 'the fast one' })
     // Its credit, and one batch beyond it.
     expect(slow.ids.length).toBeLessThanOrEqual(600)
@@ -331,7 +357,7 @@ describe('The tail of a process', () => {
     await waitFor(() => probe.ids.length === 3_000, { describe: 'the events' })
     await joined(probe)
     expect(membership.map((one) => one.joined)).toEqual([true, false, true])
-    expect(probe.ids).toEqual([...probe.ids].sort(compareIds))
+    expect(probe.ids).toEqual(probe.ids.toSorted(compareIds))
   })
 
   it('notices within one block that a stream was created anew, and tells it once', async () => {
@@ -356,7 +382,9 @@ describe('The tail of a process', () => {
     probe.subscription.resume('0-0')
     await joined(probe)
     const checks = await callsOf('evalsha')
-    await waitFor(async () => (await callsOf('evalsha')) >= checks + 3, { describe: 'a few checks' })
+    await waitFor(async () => (await callsOf('evalsha')) >= checks + 3, {
+      describe: 'a few checks',
+    })
     expect(probe.interruptions).toEqual([])
     const ids = await bed.append(stream, 1)
     await waitFor(() => probe.ids.length === 1, { describe: 'the first event' })
@@ -373,7 +401,9 @@ describe('The tail of a process', () => {
     await Promise.all(consumers.map(({ ready }) => ready))
     await bed.append(stream, 100)
     await waitFor(() => handled === 20_000, { describe: 'all events at all consumers' })
-    const blocked = String(await bed.redis.client('LIST')).split('\n').filter((line) => / cmd=xread /.test(line))
+    const blocked = String(await bed.redis.client('LIST'))
+      .split('\n')
+      .filter((line) => / cmd=xread /.test(line))
     expect(blocked.length).toBeLessThanOrEqual(1)
     await waitFor(() => one.connections['tail'] === 1, { describe: 'the tail' })
     expect(one.connections).toMatchObject({ data: 1, control: 1, tail: 1 })
@@ -393,7 +423,9 @@ describe('The tail of a process', () => {
     )
     await Promise.all(probes.map(joined))
     await Promise.all(streams.map((each) => bed.append(each, 2)))
-    await waitFor(() => probes.every(({ ids }) => ids.length === 2), { describe: 'events of all streams' })
+    await waitFor(() => probes.every(({ ids }) => ids.length === 2), {
+      describe: 'events of all streams',
+    })
     await waitFor(() => core.connections.count().tail === 1, { describe: 'the tail' })
     expect(core.connections.count()).toMatchObject({ data: 1, tail: 1 })
   })
