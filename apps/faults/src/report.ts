@@ -69,23 +69,15 @@ export function reportOf(
   }
 }
 
-/** One fault of a shuffled round: what is lost or out of order is only known at the end of the round. */
-export function struckReport(fault: Fault, strike: Strike, events: number): FaultReport {
-  const verdict = { ...NOTHING, events }
-  return reportOf(fault, strike, verdict, { expired: 0, refused: {}, problems: [] })
-}
-
-/** A whole shuffled round. */
+/** A whole shuffled round; what safe settings let Redis lose is a matter of its faults. */
 export function roundReport(
   name: string,
-  strikes: readonly Strike[],
+  recoveries: readonly (number | undefined)[],
   verdict: Verdict,
   facts: SceneFacts,
-  mayNotForget: boolean,
 ): FaultReport {
-  const problems = [...facts.problems, ...verdictProblems(verdict, mayNotForget)]
-  const slowest = strikes.map(({ recoveryMs }) => recoveryMs ?? Number.POSITIVE_INFINITY)
-  const slowestMs = Math.max(...slowest)
+  const problems = [...facts.problems, ...verdictProblems(verdict, false)]
+  const slowestMs = Math.max(...recoveries.map((ms) => ms ?? Number.POSITIVE_INFINITY))
   return {
     name,
     ...counted(verdict),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Order, ReaderName } from '../src/cast/parts.ts'
 import { firstNumber } from '../src/load.ts'
 import type { JournalEntry } from '../src/proof/journal.ts'
-import { type Account, judge, type ReaderAccount } from '../src/proof/judge.ts'
+import { type Account, judge, narrowed, type ReaderAccount } from '../src/proof/judge.ts'
 
 describe('the judge', () => {
   test('finds nothing wrong where every event is stored and reached every reader in order', () => {
@@ -137,6 +137,14 @@ describe('excuses', () => {
     const verdict = judge(account({ accepted: [event(1), event(2)], stored: [], readers, excuses }))
     expect(verdict).toMatchObject({ lost: 0, forgotten: 2, removed: 0 })
   })
+})
+
+test('an account can be narrowed to the events that were accepted in a window', () => {
+  const accepted = [event(1), event(2), event(3)]
+  const readers = [reader('ledger', 'stream', [event(1), event(1), event(3)])]
+  const whole = account({ accepted, stored: [1, 2, 3], readers })
+  expect(judge(narrowed(whole, 2, 4))).toMatchObject({ events: 2, lost: 1, duplicates: 0 })
+  expect(judge(narrowed(whole, 1, 2))).toMatchObject({ events: 1, lost: 0, duplicates: 1 })
 })
 
 function event(number: number, atMs = number): JournalEntry {

@@ -11,7 +11,10 @@ export interface FaultPlan<S extends Stage = Stage> {
   readonly about: string
   /** Belongs to the short selection. */
   readonly short?: boolean
-  /** No process can see that another one is gone: as if each ran on a host of its own. */
+  /**
+   * No process can see that another one is gone, as if each ran on a host of its own; `false` where the
+   * fault is about processes of one host. Without it, either will do.
+   */
   readonly elsewhere?: boolean
   /** It takes accepted events out of the stream; those are told apart. */
   readonly removes?: boolean

@@ -27,6 +27,7 @@ export const processFaults: readonly Fault[] = [
     name: 'consumer-killed',
     about: 'kill -9 of both consumers’ holders, started again at once on the same host',
     short: true,
+    elsewhere: false,
     bound: RESTART_BOUND,
     async inject({ cast, holder }) {
       const holders = [holder('ledger'), holder('board')]
@@ -37,6 +38,7 @@ export const processFaults: readonly Fault[] = [
   standalone({
     name: 'consumer-and-standby-killed',
     about: 'kill -9 of a consumer’s holder and of its standby, started again at once',
+    elsewhere: false,
     bound: RESTART_BOUND,
     async inject({ cast }) {
       await cast.kill('ledger-1', 'ledger-2')
@@ -78,6 +80,7 @@ export const processFaults: readonly Fault[] = [
     name: 'member-killed',
     about: 'kill -9 of a member of each group, started again at once on the same host',
     short: true,
+    elsewhere: false,
     bound: { until: 'settled', ms: 2_000 },
     async inject({ cast, member }) {
       const members = [member('mail'), member('billing')]

@@ -97,6 +97,22 @@ export function judge(account: Account): Verdict {
   }
 }
 
+/** The same account, of the events only that were accepted between two times. */
+export function narrowed(account: Account, fromMs: number, toMs: number): Account {
+  const accepted = account.accepted.filter(({ atMs }) => atMs >= fromMs && atMs < toMs)
+  const numbers = new Set(accepted.map(({ number }) => number))
+  return {
+    ...account,
+    accepted,
+    stored: account.stored.filter((number) => numbers.has(number)),
+    readers: account.readers.map(({ deliveries, deadLettered, ...reader }) => ({
+      ...reader,
+      deliveries: deliveries.map((list) => list.filter(({ number }) => numbers.has(number))),
+      deadLettered: new Set([...deadLettered].filter((number) => numbers.has(number))),
+    })),
+  }
+}
+
 interface Book {
   readonly reader: ReaderName
   readonly outOfOrder: number

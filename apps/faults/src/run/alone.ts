@@ -1,6 +1,7 @@
 import type { Beds } from '../beds/beds.ts'
 import type { Cast } from '../cast/cast.ts'
 import type { Fault } from '../faults/fault.ts'
+import { judge } from '../proof/judge.ts'
 import { type FaultReport, reportOf } from '../report.ts'
 import { Scene, type SceneOptions } from './scene.ts'
 import { strike } from './strike.ts'
@@ -22,7 +23,7 @@ export async function alone(
   await scene.pause(BEFORE_MS)
   const struck = await strike(scene, fault)
   await scene.pause(AFTER_MS)
-  const verdict = await scene.close()
+  const verdict = judge(await scene.close())
   const { refused, problems } = scene
   return reportOf(fault, struck, verdict, { refused, problems, expired: cast.expired })
 }

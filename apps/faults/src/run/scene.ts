@@ -8,7 +8,7 @@ import { readers } from '../cast/parts.ts'
 import { nowMs } from '../clock.ts'
 import { LEASE_MS, type Stage, type StageKeys } from '../faults/fault.ts'
 import type { FlowWatch } from '../proof/flow-watch.ts'
-import { type Account, type Excuse, excuseFor, judge, type Verdict } from '../proof/judge.ts'
+import { type Account, type Excuse, excuseFor } from '../proof/judge.ts'
 import type { JournalEntry } from '../proof/journal.ts'
 import { Ledger } from '../proof/ledger.ts'
 import { numbersIn } from './stored-numbers.ts'
@@ -117,8 +117,8 @@ export class Scene implements AsyncDisposable {
     return this.#until(() => !this.ledger.awaited(untilMs).some(isDue), limitMs)
   }
 
-  /** Publishes no more, waits for everything to arrive, and closes everything. */
-  async close(): Promise<Verdict> {
+  /** Publishes no more, waits for everything to arrive, closes everything, and draws up the account. */
+  async close(): Promise<Account> {
     this.#refused = await this.cast.quiet()
     const master = await this.bed.masterOf(this.keys.stream)
     const stored = await numbersIn(master, this.keys.stream)
@@ -127,7 +127,7 @@ export class Scene implements AsyncDisposable {
     await this.#until(() => !this.ledger.awaited(nowMs()).some(isDue), SETTLE_MS)
     await this.cast.end()
     this.ledger.catchUp()
-    return judge(await this.#account(stored))
+    return this.#account(stored)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,8 @@ import type { Cast } from '../cast/cast.ts'
 import { nowMs } from '../clock.ts'
 import { catalogue } from '../faults/catalogue.ts'
 import type { Fault } from '../faults/fault.ts'
-import { type FaultReport, failedReport, roundReport, struckReport } from '../report.ts'
+import { judge, narrowed } from '../proof/judge.ts'
+import { failedReport, type FaultReport, reportOf, roundReport } from '../report.ts'
 import type { Screen } from '../screen/screen.ts'
 import { oneOf, seededRandom } from './random.ts'
 import { Scene } from './scene.ts'
@@ -72,22 +73,37 @@ async function play(
   await using scene = await Scene.open(bed, cast, { number, eventsPerSecond, elsewhere, signal })
   const faults = catalogue.filter((fault) => suits(fault, topology, elsewhere))
   const endMs = nowMs() + roundMs
-  const strikes: Strike[] = []
-  let mayForget = true
+  const struck: Struck[] = []
   do {
     const fault = oneOf(faults, random)
     screen.progress(`round ${round + 1} on ${topology}: ${fault.name}: ${fault.about}`)
-    const before = scene.ledger.accepted.length
-    const struck = await strike(scene, fault)
-    strikes.push(struck)
-    mayForget &&= fault.forgets !== 'refused'
+    const fromMs = nowMs()
+    const how = await strike(scene, fault)
     await scene.pause(random() * LONGEST_CALM_MS)
-    note(struckReport(fault, struck, scene.ledger.accepted.length - before))
+    struck.push({ fault, how, fromMs, toMs: nowMs() })
+    screen.say(`  ${fault.name}: ${flowAgain(how)}`)
   } while (nowMs() < endMs)
-  const verdict = await scene.close()
+  const account = await scene.close()
+  // What went wrong with processes is a matter of the whole round.
+  const nothing = { refused: {}, problems: [], expired: 0 }
+  for (const { fault, how, fromMs, toMs } of struck)
+    note(reportOf(fault, how, judge(narrowed(account, fromMs, toMs)), nothing))
   const { refused, problems } = scene
   const facts = { refused, problems, expired: cast.expired }
-  note(roundReport(roundName(round, topology), strikes, verdict, facts, !mayForget))
+  const recoveries = struck.map(({ how }) => how.recoveryMs)
+  note(roundReport(roundName(round, topology), recoveries, judge(account), facts))
+}
+
+/** A fault of a round, and from when to when accepted events are counted as its own. */
+interface Struck {
+  readonly fault: Fault
+  readonly how: Strike
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+function flowAgain({ recoveryMs }: Strike): string {
+  return recoveryMs === undefined ? 'no flow' : `flow again after ${Math.round(recoveryMs)} ms`
 }
 
 function suits(fault: Fault, topology: Topology, elsewhere: boolean): boolean {
