@@ -77,6 +77,8 @@ export class HandOut<Data> {
   /** Made when first needed: an idle consumer has no timers. */
   #timers: Set<() => void> | undefined
   #driving = false
+  /** The share of the current turn of the event loop; made with the first start of each turn. */
+  #slice: { readonly endMs: number; usedUp: boolean } | undefined
   #closed = false
   #onIdle: (() => void) | undefined
 
@@ -100,23 +102,31 @@ export class HandOut<Data> {
     // A handler that is done at once leads back here; the loop below takes the next event anyway.
     if (this.#driving) return
     this.#driving = true
-    const { clock } = this.#settings
-    const sliceEndMs = clock.monotonicMs() + SLICE_MS
-    for (;;) {
-      const nowMs = clock.monotonicMs()
-      if (this.#closed || !this.#owner.mayStart(nowMs)) break
+    while (this.#lanes.hasNext) {
+      const nowMs = this.#settings.clock.monotonicMs()
+      if (this.#closed || !this.#owner.mayStart(nowMs) || this.#mustGiveWay(nowMs)) break
       const turn = this.#lanes.next()
       if (turn === undefined) break
       this.#start(turn.lane, turn.entry, nowMs)
-      if (nowMs > sliceEndMs) {
-        setImmediate(() => {
-          this.#driving = false
-          this.drive()
-        })
-        return
-      }
     }
     this.#driving = false
+  }
+
+  /**
+   * Whether this turn of the event loop has been used long enough. Handlers that settle without I/O
+   * come back here again and again within one turn; answers from Redis would wait for all of them.
+   */
+  #mustGiveWay(nowMs: number): boolean {
+    if (this.#slice === undefined) {
+      const slice = { endMs: nowMs + SLICE_MS, usedUp: false }
+      this.#slice = slice
+      setImmediate(() => {
+        this.#slice = undefined
+        if (slice.usedUp) this.drive()
+      })
+    }
+    if (nowMs > this.#slice.endMs) this.#slice.usedUp = true
+    return this.#slice.usedUp
   }
 
   /** Forgets what was not started. */

@@ -28,6 +28,11 @@ export class Lanes<Data> {
     return this.#active
   }
 
+  /** Whether a lane waits and a turn is free. */
+  get hasNext(): boolean {
+    return this.#active < this.#concurrency && this.#lineHead < this.#line.length
+  }
+
   add(key: string, entry: Entry<Data>): void {
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
