@@ -24,10 +24,7 @@ export function confirmBatch(
   })
 }
 
-function answerCallers(
-  events: readonly OutgoingEvent[],
-  { firstId, originals }: Placement,
-): void {
+function answerCallers(events: readonly OutgoingEvent[], { firstId, originals }: Placement): void {
   let appended = 0
   for (let i = 0; i < events.length; i++) {
     const event = events[i]

@@ -5,7 +5,14 @@ import { MillraceError } from '../../errors.ts'
 import { Mark } from './mark.ts'
 import { contentChecksum, numberingChecksum, type SpooledBatch } from './spooled-batch.ts'
 import { fromSqlite, isLocked } from './sqlite-errors.ts'
-import { COLUMNS, damageOf, damaged, type FileFacts, type Heading, headingChecksum } from './verify.ts'
+import {
+  COLUMNS,
+  damageOf,
+  damaged,
+  type FileFacts,
+  type Heading,
+  headingChecksum,
+} from './verify.ts'
 
 /** Whose events a file holds. */
 export interface SpoolIdentity {

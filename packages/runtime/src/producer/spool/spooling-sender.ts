@@ -160,7 +160,10 @@ export class SpoolingSender implements Sender {
     return new SendLoop(core, keys, stream, options, giveUp, window)
   }
 
-  #ownerOf(loop: SendLoop, onWake: () => void = () => undefined): ConstructorParameters<typeof Lane>[1] {
+  #ownerOf(
+    loop: SendLoop,
+    onWake: () => void = () => undefined,
+  ): ConstructorParameters<typeof Lane>[1] {
     return {
       wake: () => {
         loop.wake()

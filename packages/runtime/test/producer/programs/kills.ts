@@ -37,7 +37,14 @@ export async function killPublishers(
   const outages = upAndDown(redis, over.signal, random)
   for (let turn = 0; turn < kills; turn++) {
     const before = statSync(answers).size
-    const child = publisher({ url: redis.url, directory, answers, turn, events: undefined, afterMs: 40 })
+    const child = publisher({
+      url: redis.url,
+      directory,
+      answers,
+      turn,
+      events: undefined,
+      afterMs: 40,
+    })
     const exited = once(child, 'exit')
     await waitFor(() => statSync(answers).size > before || child.exitCode !== null, {
       describe: 'the first answer',
@@ -50,19 +57,26 @@ export async function killPublishers(
   }
   over.abort()
   const outagesHad = await outages
-  const last = publisher({ url: redis.url, directory, answers, turn: kills, events: 100, afterMs: 40 })
+  // It must not end before it has sent what the others left, however slow the machine is.
+  const last = publisher({
+    url: redis.url,
+    directory,
+    answers,
+    turn: kills,
+    events: 100,
+    afterMs: 20_000,
+  })
   const [code] = (await once(last, 'exit')) as [number | null]
   if (code !== 0) throw new Error(`the last publisher ended with ${code}`)
   return { kills, outages: outagesHad, ...(await compare(redis, answers)) }
 }
 
-function publisher(plan: SpoolingPublisherPlan): ChildProcess {
+/** A publishing process. */
+export function publisher(plan: SpoolingPublisherPlan): ChildProcess {
   const program = fileURLToPath(new URL('spooling-publisher.ts', import.meta.url))
-  return spawn(
-    process.execPath,
-    ['--conditions=millrace-source', program, JSON.stringify(plan)],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  )
+  return spawn(process.execPath, ['--conditions=millrace-source', program, JSON.stringify(plan)], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
 }
 
 /** Redis is killed and started again until it is over; it is up in the end. */

@@ -1,4 +1,12 @@
-import { copyFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { startRedis } from '@millrace/testkit'
 import { describe, expect, it } from 'vitest'
@@ -131,7 +139,9 @@ describe('a spool file', () => {
       for (let i = 1; i <= 10; i++) append(file, batches(1, i))
     })
     truncateSync(`${path}-wal`, statSync(`${path}-wal`).size - 5_000)
-    expect(() => contentOf(path)).toThrow(/batches at its end are missing.*\d events in \d batches could/)
+    expect(() => contentOf(path)).toThrow(
+      /batches at its end are missing.*\d events in \d batches could/,
+    )
     expect(existsSync(`${path}.damaged-wal`)).toBe(true)
   })
 })

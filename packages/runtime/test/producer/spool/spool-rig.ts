@@ -2,10 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Core } from '../../../src/core.ts'
-import type {
-  ProducerOptions,
-  PublishResult,
-} from '../../../src/producer/options.ts'
+import type { ProducerOptions, PublishResult } from '../../../src/producer/options.ts'
 import { Producer } from '../../../src/producer/producer.ts'
 import type { SpoolOptions } from '../../../src/producer/spool/options.ts'
 import { defineStream, type EventStream } from '../../../src/stream/define-stream.ts'

@@ -1,8 +1,20 @@
-import { type FaultProxy, type RedisServer, startFaultProxy, startRedis, waitFor } from '@millrace/testkit'
+import {
+  type FaultProxy,
+  type RedisServer,
+  startFaultProxy,
+  startRedis,
+  waitFor,
+} from '@millrace/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { channels, type SpoolAdopted, type SpoolChanged } from '../../../src/diagnostics.ts'
 import { entriesOf, numbers, openRig, payloadsOf } from '../rig.ts'
-import { KEY, type SpoolDirectory, spoolDirectory, spoolingProducer, storedOf } from './spool-rig.ts'
+import {
+  KEY,
+  type SpoolDirectory,
+  spoolDirectory,
+  spoolingProducer,
+  storedOf,
+} from './spool-rig.ts'
 
 describe('the spool of a producer', () => {
   let redis: RedisServer
@@ -40,7 +52,11 @@ describe('the spool of a producer', () => {
     using _ = { [Symbol.dispose]: channels.spoolChanged.subscribe((fact) => changes.push(fact)) }
     await producer.publish({ n: 0 })
     await redis.kill('SIGKILL')
-    const results = await Promise.all(numbers(1_000).slice(1).map((event) => producer.publish(event)))
+    const results = await Promise.all(
+      numbers(1_000)
+        .slice(1)
+        .map((event) => producer.publish(event)),
+    )
     expect(new Set(storedOf(results))).toEqual(new Set(['spool']))
     expect(Math.max(...changes.map(({ events }) => events))).toBeGreaterThanOrEqual(999)
     await redis.restart()
@@ -120,7 +136,9 @@ describe('the spool of a producer', () => {
     expect(directory.files()).toHaveLength(2)
     await first.close()
     const adopted: number[] = []
-    using _ = { [Symbol.dispose]: channels.spoolAdopted.subscribe(({ events }) => adopted.push(events)) }
+    using _ = {
+      [Symbol.dispose]: channels.spoolAdopted.subscribe(({ events }) => adopted.push(events)),
+    }
     proxy.resetAll()
     await proxy.heal()
     await inStream(20)
