@@ -29,9 +29,9 @@ describe('a call', () => {
     await using redis = await startRedis()
     const connections = open(redis.url, 60_000)
     await redis.kill('SIGKILL')
-    const waiting = expect(ping(connections)).rejects.toMatchObject({ code: 'CLOSED' })
+    const waiting = ping(connections)
     connections.close()
-    await waiting
+    await expect(waiting).rejects.toMatchObject({ code: 'CLOSED' })
   })
 })
 

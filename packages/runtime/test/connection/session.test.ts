@@ -22,11 +22,8 @@ describe('a session', () => {
     await using proxy = await startFaultProxy(redis)
     const session = await open(proxy, 2_000)
     const outstanding = session.client.call('xread', 'BLOCK', 2_000, 'STREAMS', 'k', '$')
-    const rejected = expect(outstanding).rejects.toSatisfy(
-      (error) => troubleOf(error) === 'disconnected',
-    )
     proxy.resetAll()
-    await rejected
+    await expect(outstanding).rejects.toSatisfy((error) => troubleOf(error) === 'disconnected')
     await waitFor(() => session.signal.aborted, { describe: 'the end of the session' })
   })
 
@@ -35,7 +32,9 @@ describe('a session', () => {
     await using proxy = await startFaultProxy(redis)
     const session = await open(proxy, 100)
     proxy.blackhole('both')
-    await expect(session.client.call('xread', 'BLOCK', 100, 'STREAMS', 'k', '$')).rejects.toThrow()
+    await expect(session.client.call('xread', 'BLOCK', 100, 'STREAMS', 'k', '$')).rejects.toSatisfy(
+      (error) => troubleOf(error) === 'disconnected',
+    )
     await waitFor(() => session.signal.aborted, { describe: 'the end of the session' })
   })
 
