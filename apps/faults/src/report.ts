@@ -55,6 +55,7 @@ export function reportOf(
     ...facts.problems,
     ...verdictProblems(verdict, forgets === 'refused'),
     ...lateness(strike),
+    ...refusedWrongly(facts),
   ]
   return {
     name: fault.name,
@@ -76,7 +77,7 @@ export function roundReport(
   verdict: Verdict,
   facts: SceneFacts,
 ): FaultReport {
-  const problems = [...facts.problems, ...verdictProblems(verdict, false)]
+  const problems = [...facts.problems, ...verdictProblems(verdict, false), ...refusedWrongly(facts)]
   const slowestMs = Math.max(...recoveries.map((ms) => ms ?? Number.POSITIVE_INFINITY))
   return {
     name,
@@ -138,6 +139,12 @@ function verdictProblems(verdict: Verdict, mayNotForget: boolean): readonly stri
   if (mayNotForget && forgotten > 0)
     problems.push(`Redis lost ${forgotten} acknowledged events in spite of safe settings`)
   return problems
+}
+
+/** Whatever Redis does, it must not violate an invariant of ours. */
+function refusedWrongly({ refused }: SceneFacts): readonly string[] {
+  const internal = refused['INTERNAL'] ?? 0
+  return internal === 0 ? [] : [`publish() was rejected ${internal} times with INTERNAL`]
 }
 
 function lateness({ recoveryMs, repairMs }: Strike): readonly string[] {

@@ -60,6 +60,14 @@ describe('a report', () => {
     expect(linesOf(report)[0]).toContain('FAILED')
   })
 
+  test('is not ok where publish() failed in a way that no fault explains', () => {
+    const refused = { OUT_OF_MEMORY: 5 }
+    const plan = faultNamed('out-of-memory')
+    expect(reportOf(plan, quick, well, { ...facts, refused }).ok).toBe(true)
+    const internal = { ...facts, refused: { INTERNAL: 1 } }
+    expect(reportOf(plan, quick, well, internal).problems.join()).toContain('INTERNAL')
+  })
+
   test('is ok when its own bound is missed, and says so', () => {
     const strike = { ...quick, recoveryMs: 2_500, withinBound: false }
     const report = reportOf(faultNamed('consumer-killed'), strike, well, facts)

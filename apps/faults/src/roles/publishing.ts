@@ -16,6 +16,7 @@ export class Publishing implements Act {
   readonly done: Promise<void>
   readonly #settings: SceneSettings
   readonly #journal: Journal
+  readonly #tell: Props['tell']
   readonly #producer: Producer<Beat>
   readonly #failed = Promise.withResolvers<void>()
   readonly #underWay = new Set<Promise<void>>()
@@ -25,7 +26,8 @@ export class Publishing implements Act {
   #due = 0
   #number: number
 
-  constructor({ settings, millrace, journal }: Props) {
+  constructor({ settings, millrace, journal, tell }: Props) {
+    this.#tell = tell
     this.#settings = settings
     this.#journal = journal
     this.#producer = millrace.producer(beats(settings.stream))
@@ -77,6 +79,8 @@ export class Publishing implements Act {
   /** A refused event was promised nothing; what it was refused for is told. */
   #noteRefused(error: unknown): void {
     if (!isMillraceError(error)) throw error
+    if (error.code === 'INTERNAL' && this.#refused[error.code] === undefined)
+      this.#tell({ is: 'failed', message: `met ${error.message}` })
     this.#refused[error.code] = (this.#refused[error.code] ?? 0) + 1
   }
 }
