@@ -20,7 +20,7 @@ export interface ShufflePlan {
 }
 
 /** Where the rounds take place, in turn: most faults are those of a single server. */
-const TURNS: readonly Topology[] = ['standalone', 'standalone', 'cluster', 'standalone', 'sentinel']
+const TURNS: readonly Topology[] = ['standalone', 'cluster', 'standalone', 'sentinel']
 /** How long one round's load goes on uninterrupted, in milliseconds. */
 const ROUND_MS = 150_000
 /** The longest pause between two faults, in milliseconds. */
