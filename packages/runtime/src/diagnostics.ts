@@ -150,6 +150,35 @@ export interface Redriven {
   readonly name: string
   readonly events: number
 }
+/** A stream was swept: what retention lets go was removed. */
+export interface Swept {
+  readonly stream: string
+  readonly removed: number
+  /** How many of them somebody had not processed. */
+  readonly unread: number
+  /** Everything before this id has been processed by everybody. */
+  readonly floor: string
+}
+/** A consumer, consumer group or reader was told of events that were removed before it processed them. */
+export interface GapMet {
+  readonly stream: string
+  readonly name: string
+  /** Everything at or before this id had been processed. */
+  readonly from: string
+  /** The last id that was removed unread. */
+  readonly to: string
+  readonly events: number
+  /** Whether that number is certain. */
+  readonly known: boolean
+}
+/** A consumer or consumer group has shown no sign of life for longer than its owner allows. */
+export interface AbandonedFound {
+  readonly stream: string
+  readonly name: string
+  readonly kind: 'consumer' | 'foreign' | 'group'
+  /** When it last did, in milliseconds since 1970 by the server's clock. */
+  readonly activeMs: number
+}
 
 /** All channels, by the name of the fact. */
 export interface Channels {
@@ -170,6 +199,9 @@ export interface Channels {
   readonly claimed: Fact<Claimed>
   readonly deadLettered: Fact<DeadLettered>
   readonly redriven: Fact<Redriven>
+  readonly swept: Fact<Swept>
+  readonly gap: Fact<GapMet>
+  readonly abandoned: Fact<AbandonedFound>
 }
 
 export const channels: Channels = {
@@ -190,6 +222,9 @@ export const channels: Channels = {
   claimed: fact<Claimed>('millrace:group:claimed'),
   deadLettered: fact<DeadLettered>('millrace:dead-letters:added'),
   redriven: fact<Redriven>('millrace:dead-letters:redriven'),
+  swept: fact<Swept>('millrace:retention:swept'),
+  gap: fact<GapMet>('millrace:retention:gap'),
+  abandoned: fact<AbandonedFound>('millrace:retention:abandoned'),
 }
 
 function fact<Message extends object>(name: string): Fact<Message> {

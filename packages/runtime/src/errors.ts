@@ -184,6 +184,20 @@ export interface ErrorFacts {
   readonly stream?: string
   /** The consumer, consumer group, reader or producer that the call was about. */
   readonly name?: string
+  /** What is missing, for `GAP`. */
+  readonly gap?: Gap
+}
+
+/** Events that retention removed before a consumer, consumer group or reader had processed them. */
+export interface Gap {
+  /** Everything at or before this id had been processed. */
+  readonly from: string
+  /** The last id that was removed unread. A Reader that begins after it meets this gap no more. */
+  readonly to: string
+  /** How many were removed, not counting what had been processed out of order. */
+  readonly events: number
+  /** Whether that number is certain; otherwise it is an estimate. */
+  readonly known: boolean
 }
 
 /** The one error class of Millrace. Decide by `code`, never by the message. */
@@ -195,6 +209,8 @@ export class MillraceError extends Error {
   readonly issues: readonly string[]
   readonly stream: string | undefined
   readonly subject: string | undefined
+  /** What is missing, with `GAP`. */
+  readonly gap: Gap | undefined
 
   constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause })
@@ -203,6 +219,7 @@ export class MillraceError extends Error {
     this.issues = facts.issues ?? []
     this.stream = facts.stream
     this.subject = facts.name
+    this.gap = facts.gap
   }
 }
 

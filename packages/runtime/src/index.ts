@@ -4,6 +4,7 @@ export {
   defineStream,
   type EventStream,
   type LimitOptions,
+  type Retention,
   type RetentionOptions,
   type SchemaStreamOptions,
   type StreamOptions,
@@ -36,9 +37,11 @@ export type {
   ConsumerReport,
   GroupReport,
   Lag,
+  Losses,
   MemberReport,
   StreamReport,
 } from './inspect/inspect.ts'
+export type { RemoveOptions } from './retention/remove.ts'
 export type { DeliveryContext } from './delivery/context.ts'
 export type { DeadLetterReason } from './delivery/dead-letter-fields.ts'
 export type { DeadLetters } from './dead-letters/dead-letters.ts'
@@ -58,6 +61,7 @@ export {
   type ErrorCode,
   type ErrorCodeFacts,
   errorCodes,
+  type Gap,
   isMillraceError,
   MillraceError,
 } from './errors.ts'

@@ -20,6 +20,8 @@ import type {
 import { Producer } from './producer/producer.ts'
 import { type ReaderOptions, resolveReaderOptions } from './reader/options.ts'
 import { Reader } from './reader/reader.ts'
+import { Janitor } from './retention/janitor.ts'
+import { removeReader, type RemoveOptions } from './retention/remove.ts'
 import type { EventStream } from './stream/define-stream.ts'
 import { Tails } from './tail/tails.ts'
 
@@ -48,18 +50,21 @@ export async function connect(address: RedisAddress, options: ConnectOptions = {
 export class Millrace {
   readonly #core: Core
   readonly #tails: Tails
+  readonly #janitor: Janitor
   readonly #pulses = new Map<string, Pulse>()
   /** Default producers, each under the stream definition that it was made for. */
   readonly #producers = new Map<object, Producer<unknown>>()
   readonly #open = new Set<Closable>()
   readonly #closed = Promise.withResolvers<void>()
-  readonly #offSignal: () => void
+  /** A signal that has fired before closes from within the constructor, so there is one already then. */
+  #offSignal: () => void = () => undefined
   #closing: Promise<void> | undefined
 
   /** Use {@link connect}. @internal */
   constructor(core: Core) {
     this.#core = core
     this.#tails = new Tails(core)
+    this.#janitor = new Janitor(core)
     this.#offSignal = onAbort(core.options.signal, () => void this.close())
   }
 
@@ -113,7 +118,7 @@ export class Millrace {
     options: ProducerOptions = {},
   ): Producer<Input, PublishResult> {
     this.#assertOpen()
-    return this.#track(new Producer<Input, PublishResult>(this.#core, stream, options))
+    return this.#track(new Producer<Input, PublishResult>(this.#core, stream, options), this.#janitor.hold(stream, true))
   }
 
   /** Reads from a position that the caller keeps; iterate it with `for await`. */
@@ -129,13 +134,17 @@ export class Millrace {
     const resolved = resolveConsumerOptions(options)
     return this.#track(
       new Consumer<Data>(this.#core, this.#tails, this.#pulse(stream), stream, resolved),
+      this.#janitor.hold(stream, false),
     )
   }
 
   /** Each event to one of the members of a group. */
   consumerGroup<Data>(stream: EventStream<never, Data>, options: GroupOptions): ConsumerGroup<Data> {
     this.#assertOpen()
-    return this.#track(new ConsumerGroup<Data>(this.#core, stream, options))
+    return this.#track(
+      new ConsumerGroup<Data>(this.#core, stream, options),
+      this.#janitor.hold(stream, false),
+    )
   }
 
   /** What a consumer or consumer group has given up, and the way back. */
@@ -151,6 +160,31 @@ export class Millrace {
   ): Promise<StreamReport> {
     this.#assertOpen()
     return inspectStream(this.#core, stream, options.signal)
+  }
+
+  /**
+   * Removes a consumer: its position, its image, and with that every reason to keep events for it. Where
+   * somebody holds the name, it takes one lease to see whether that one is alive. Answers whether there was
+   * such a consumer.
+   * @throws MillraceError `NAME_IN_USE` when it is at work, or is a consumer group
+   */
+  removeConsumer(
+    stream: EventStream<never, unknown>,
+    name: string,
+    options: RemoveOptions = {},
+  ): Promise<boolean> {
+    this.#assertOpen()
+    return removeReader(this.#core, stream, name, 'consumer', options)
+  }
+
+  /** Removes a consumer group with what is pending in it, like {@link removeConsumer}. */
+  removeConsumerGroup(
+    stream: EventStream<never, unknown>,
+    name: string,
+    options: RemoveOptions = {},
+  ): Promise<boolean> {
+    this.#assertOpen()
+    return removeReader(this.#core, stream, name, 'group', options)
   }
 
   /**
@@ -177,6 +211,7 @@ export class Millrace {
     const producers = [...this.#open].filter((one) => one instanceof Producer)
     await settle([...this.#open].filter((one) => !(one instanceof Producer)))
     await settle(producers)
+    this.#janitor.close()
     await this.#tails.close()
     this.#core.connections.close()
     this.#closed.resolve()
@@ -188,7 +223,10 @@ export class Millrace {
     const known = this.#producers.get(stream)
     // The map gives back what was made for this very definition, so its input type is the same.
     if (known !== undefined) return known
-    const producer = this.#track(new Producer<Input>(this.#core, stream, {}))
+    const producer = this.#track(
+      new Producer<Input>(this.#core, stream, {}),
+      this.#janitor.hold(stream, true),
+    )
     this.#producers.set(stream, producer as unknown as Producer<unknown>)
     return producer
   }
@@ -200,10 +238,15 @@ export class Millrace {
     return pulse
   }
 
-  #track<T extends Closable & { readonly closed: Promise<void> }>(closable: T): T {
+  /** @param release is called when it is closed */
+  #track<T extends Closable & { readonly closed: Promise<void> }>(
+    closable: T,
+    release?: () => void,
+  ): T {
     this.#open.add(closable)
     const forget = (): void => {
       this.#open.delete(closable)
+      release?.()
     }
     void closable.closed.then(forget, forget)
     return closable

@@ -68,6 +68,13 @@ export interface ConnectOptions {
    * @defaultValue true
    */
   readonly sameHostTakeover?: boolean
+  /**
+   * How often each event stream is swept by one of the processes that publish to it or consume it, in
+   * milliseconds. Sweeping removes what retention lets go and lets publishing trim. Too low: the server
+   * works without need. Too high: streams pass their limits for longer.
+   * @defaultValue 10_000
+   */
+  readonly sweepEveryMs?: number
   /** The name that connections carry in `CLIENT LIST`. @defaultValue `millrace` */
   readonly clientName?: string
 }
@@ -82,6 +89,7 @@ export interface ResolvedConnectOptions {
   readonly maxTails: number
   readonly readAheadBytes: number
   readonly sameHostTakeover: boolean
+  readonly sweepEveryMs: number
   readonly clientName: string
 }
 
@@ -103,6 +111,7 @@ const defaults = Object.freeze({
   maxTails: 8,
   readAheadBytes: 8 * 1024 * 1024,
   sameHostTakeover: true,
+  sweepEveryMs: 10_000,
   clientName: 'millrace',
 })
 
@@ -123,6 +132,7 @@ export function resolveConnectOptions(
     maxTails: wholeNumber(1, 16_384),
     readAheadBytes: wholeNumber(65_536, 4_294_967_296, 'bytes'),
     sameHostTakeover: boolean,
+    sweepEveryMs: wholeNumber(100, 3_600_000, 'milliseconds'),
     clientName: (v) =>
       (typeof v === 'string' && /^[!-~]{1,64}$/.test(v)) || 'must be 1 to 64 printable characters',
   })
@@ -139,6 +149,7 @@ export function resolveConnectOptions(
     maxTails: options.maxTails ?? defaults.maxTails,
     readAheadBytes: options.readAheadBytes ?? defaults.readAheadBytes,
     sameHostTakeover: options.sameHostTakeover ?? defaults.sameHostTakeover,
+    sweepEveryMs: options.sweepEveryMs ?? defaults.sweepEveryMs,
     clientName: options.clientName ?? defaults.clientName,
   }
 }

@@ -53,13 +53,17 @@ local group = not consumers['err']
 if not kind and group and #consumers > 0 then return {'FOREIGN'} end
 
 local incarnation = incarnation_of(stream, meta, ARGV[3], ARGV[1])
-local last, added = '0-0', 0
+local last, added, holes, first_index = '0-0', 0, '0-0', '0'
 if existed then
   local info = redis.call('XINFO', 'STREAM', stream)
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then last = info[i + 1] end
     if info[i] == 'entries-added' then added = info[i + 1] end
+    if info[i] == 'length' then first_index = info[i + 1] end
+    if info[i] == 'max-deleted-entry-id' then holes = info[i + 1] end
   end
+  -- How many events lie before the first one, where none was deleted behind it.
+  first_index = (holes == '0-0' or first_index == 0) and tostring(added - first_index) or ''
 end
 
 -- A start that is still to come lies beyond the last id; any other position does only if somebody who
@@ -78,18 +82,18 @@ if not kind and ARGV[10] ~= '' then
   note = ARGV[10] == incarnation and 'restored' or 'recreated'
   position = note == 'restored' and ARGV[11] or '0-0'
   before = ARGV[11]
-  index = position == '0-0' and '0' or ''
+  index = position == '0-0' and first_index or ''
   ranges, attempts, dead = '', '', ''
 elseif not kind then
   note = 'created'
   position = ARGV[4]
   if position == 'latest' then position = last end
   ahead = id_before(last, position) and position or ''
-  if position == '0-0' then index = '0' elseif position == last then index = tostring(added) else index = '' end
+  if position == '0-0' then index = first_index elseif position == last then index = tostring(added) else index = '' end
   ranges, attempts, dead = '', '', ''
 elseif f[8] ~= incarnation then
   note = 'recreated'
-  position, index, ranges, attempts, dead = '0-0', '0', '', '', ''
+  position, index, ranges, attempts, dead = '0-0', first_index, '', '', ''
 end
 if not group then
   if kind and note == '' then note = 'image' end

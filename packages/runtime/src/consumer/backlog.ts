@@ -110,6 +110,11 @@ export class Backlog<Data> {
     this.#advance()
   }
 
+  /** Events have left the stream that were never received: how many lie before the others is not known. */
+  forgetIndex(): void {
+    this.#index = undefined
+  }
+
   /** The server has stored this watermark: what it passed need not be remembered. */
   stored(position: string): void {
     const kept = this.#passed.findIndex((id) => compareIds(id, position) > 0)

@@ -1,5 +1,8 @@
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
+import { activityLua } from '../retention/activity-lua.ts'
+import { gapLua } from '../retention/gap-lua.ts'
+import { type ReportedGap, reportedGap } from '../retention/gap.ts'
 import { streamIdLua } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 
@@ -10,14 +13,16 @@ const checkpointScript: Script = defineScript(
 its holder is still the one and the stream still is what the holder read. Sending the same request
 again does no harm.
 KEYS 1 stream, 2 meta, then state and redrive stream of each consumer
-ARGV for each consumer 10: name, token, incarnation, position to start from, position to store or '',
+ARGV for each consumer 11: name, token, incarnation, position to start from, position to store or '',
   ids that may be the greatest instead, with commas around, index or '', ranges or '=' for unchanged,
-  attempts or '=' for unchanged, '1' to release the lease
+  attempts or '=' for unchanged, '1' to release the lease, the gap that its owner was told of or ''
 Answers {incarnation, last-generated-id or '', entries-added}, then for each consumer
-  1 or {'OK', note, length of its redrive stream}, {'LOST'}, {'RECREATED'} or {'REWIND', stored position,
-  greatest ids found}
+  1 or {'OK', note, length of its redrive stream, gap or ''}, {'LOST'}, {'RECREATED'} or {'REWIND',
+  stored position, greatest ids found}
 ]]
 ${streamIdLua}
+${activityLua}
+${gapLua}
 local stream, meta = KEYS[1], KEYS[2]
 local incarnation = redis.call('HGET', meta, 'incarnation') or ''
 local last, added, deleted = '', 0, '0-0'
@@ -51,7 +56,7 @@ end
 local function store(state, redrive, a)
   local name, token, from, to, named = ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
   local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position', 'ahead',
-    'beat')
+    'beat', 'gap', 'active')
   if f[1] ~= token or f[2] == '1' then return {'LOST'} end
   if f[3] ~= ARGV[a + 2] or incarnation ~= ARGV[a + 2] then return {'RECREATED'} end
   -- Positions and streams are replicated and saved in one order: no failover leaves a position beyond
@@ -111,16 +116,26 @@ local function store(state, redrive, a)
     changes[#changes + 1] = 'released'
     changes[#changes + 1] = '1'
   end
+  local gap = remaining_gap(f[7] or '', ARGV[a + 10])
+  if gap ~= (f[7] or '') then
+    changes[#changes + 1] = 'gap'
+    changes[#changes + 1] = gap
+  end
+  local active = sign_of_life(f[8])
+  if active then
+    changes[#changes + 1] = 'active'
+    changes[#changes + 1] = active
+  end
   redis.call('HSET', state, 'beat', (tonumber(f[6]) or 0) + 1, unpack(changes))
   local redriving = any_redrives and redis.pcall('XLEN', redrive) or 0
   if type(redriving) ~= 'number' then redriving = 0 end
-  if note == '' and redriving == 0 then return 1 end
-  return {'OK', note, redriving}
+  if note == '' and redriving == 0 and gap == '' then return 1 end
+  return {'OK', note, redriving, gap}
 end
 
 local answers = {{incarnation, last, added}}
 for i = 3, #KEYS, 2 do
-  local answer = store(KEYS[i], KEYS[i + 1], 1 + (i - 3) * 5)
+  local answer = store(KEYS[i], KEYS[i + 1], 1 + (i - 3) / 2 * 11)
   if answer ~= 1 and answer['err'] then answer = {'ERROR', answer['err']} end
   answers[#answers + 1] = answer
 end
@@ -146,6 +161,8 @@ export interface CheckpointRequest {
   /** Attempts as text; undefined to leave them. */
   readonly attempts: string | undefined
   readonly release: boolean
+  /** A gap, as it stands in the state, that the owner was told of; '' for none. */
+  readonly toldGap: string
 }
 
 export type CheckpointAnswer =
@@ -154,6 +171,8 @@ export type CheckpointAnswer =
       readonly imageRecreated: boolean
       /** How many redriven events wait for the consumer. */
       readonly redriving: number
+      /** Events that were removed before they were processed, and that nobody was told of. */
+      readonly gap: ReportedGap | undefined
     }
   | { readonly outcome: 'lost' }
   | { readonly outcome: 'recreated' }
@@ -178,6 +197,7 @@ export async function checkpoint(
       request.ranges ?? '=',
       request.attempts ?? '=',
       request.release ? '1' : '',
+      request.toldGap,
     )
   }
   const reply = (await evaluate(
@@ -190,15 +210,29 @@ export async function checkpoint(
     ],
     args,
   )) as unknown[]
-  return reply.slice(1).map((answer) => (Array.isArray(answer) ? answerOf(answer.map(String)) : STORED))
+  return reply
+    .slice(1)
+    .map((answer, i) =>
+      Array.isArray(answer) ? answerOf(answer.map(String), requests[i]?.incarnation ?? '') : STORED,
+    )
 }
 
-const STORED: CheckpointAnswer = { outcome: 'ok', imageRecreated: false, redriving: 0 }
+const STORED: CheckpointAnswer = {
+  outcome: 'ok',
+  imageRecreated: false,
+  redriving: 0,
+  gap: undefined,
+}
 
-function answerOf(text: readonly string[]): CheckpointAnswer {
+function answerOf(text: readonly string[], incarnation: string): CheckpointAnswer {
   switch (text[0]) {
     case 'OK':
-      return { outcome: 'ok', imageRecreated: text[1] === 'image', redriving: Number(text[2] ?? 0) }
+      return {
+        outcome: 'ok',
+        imageRecreated: text[1] === 'image',
+        redriving: Number(text[2] ?? 0),
+        gap: reportedGap(text[3] ?? '', incarnation),
+      }
     case 'LOST':
       return { outcome: 'lost' }
     case 'RECREATED':

@@ -82,6 +82,13 @@ export interface ConsumerOptions {
    * @defaultValue 10_000
    */
   readonly maxDeadLetters?: number
+  /**
+   * What to do when events were removed by retention before this consumer had processed them: tell of it on
+   * the channel `gap` and go on with the first event that is left, or stop with `GAP` before that one. One
+   * that was stopped stops again, until it is started with `continue`.
+   * @defaultValue 'continue'
+   */
+  readonly onGap?: 'continue' | 'stop'
   /** Closes the consumer when it fires. */
   readonly signal?: AbortSignal
 }
@@ -103,6 +110,7 @@ export interface ResolvedConsumerOptions {
   readonly onExhausted: 'dead-letter' | 'stop'
   readonly onInvalid: 'dead-letter' | 'skip' | 'stop'
   readonly maxDeadLetters: number
+  readonly onGap: 'continue' | 'stop'
   readonly signal: AbortSignal | undefined
 }
 
@@ -121,6 +129,7 @@ const defaults = Object.freeze({
   onExhausted: 'dead-letter' as const,
   onInvalid: 'dead-letter' as const,
   maxDeadLetters: DEAD_LETTER_CAP,
+  onGap: 'continue' as const,
 })
 
 /** @throws MillraceError `OPTIONS_INVALID`, listing all problems */
@@ -143,6 +152,7 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
     onExhausted: oneOf('dead-letter', 'stop'),
     onInvalid: oneOf('dead-letter', 'skip', 'stop'),
     maxDeadLetters: wholeNumber(1, 10_000_000),
+    onGap: oneOf('continue', 'stop'),
     signal: abortSignal,
   })
   const backoff = resolveBackoff(options.backoff, problems)
@@ -168,6 +178,7 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
     onExhausted: options.onExhausted ?? defaults.onExhausted,
     onInvalid: options.onInvalid ?? defaults.onInvalid,
     maxDeadLetters: options.maxDeadLetters ?? defaults.maxDeadLetters,
+    onGap: options.onGap ?? defaults.onGap,
     signal: options.signal,
   }
 }

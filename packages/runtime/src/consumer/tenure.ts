@@ -3,6 +3,7 @@ import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf, MillraceError } from '../errors.ts'
 import { LeaseTrust } from '../lease/trust.ts'
+import { gapError, type ReportedGap, reportGap } from '../retention/gap.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { Decoded } from '../stream/event.ts'
 import { idOf } from '../tail/batch.ts'
@@ -61,6 +62,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   #named: readonly string[] = []
   #rangesStored: string
   #attemptsDirty = false
+  /** The gap that was told of last, until the server has heard of it. */
+  #toldGap = ''
   readonly #trust: LeaseTrust
   readonly #quarantine: Quarantine
   readonly #redrives: ConsumerRedrives<Data>
@@ -147,6 +150,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   begin(): void {
     this.#scope.pulse.add(this)
     this.#scope.feed.adopt(this.#grant.incarnation)
+    if (this.#grant.gap !== undefined && !this.#passGap(this.#grant.gap)) return
     this.#subscription.resume(this.#backlog.watermark)
   }
 
@@ -216,6 +220,14 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       this.#scope.feed.adopt(this.#grant.incarnation)
       this.#subscription.resume(this.#backlog.watermark)
       this.#handOut.drive()
+    })
+  }
+
+  gap(goOn: () => void): void {
+    // The server knows how much went, and that is told before anything behind it is started.
+    void this.#confirmation().then(() => {
+      this.#backlog.forgetIndex()
+      if (!this.#over && this.#stopped === undefined) goOn()
     })
   }
 
@@ -293,6 +305,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       ranges: ranges === this.#rangesStored ? undefined : ranges,
       attempts: this.#attemptsDirty ? formatAttempts(this.#attempts) : undefined,
       release: this.#releasing,
+      toldGap: this.#toldGap,
     }
     this.#attemptsDirty = false
     this.#confirmations.made(request)
@@ -304,6 +317,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     switch (answer.outcome) {
       case 'ok':
         this.#confirmed(request, sentMs)
+        if (answer.gap !== undefined) this.#passGap(answer.gap)
         if (answer.imageRecreated) this.#reportPosition('group-recreated', IMAGE_VANISHED)
         this.#proceed(request)
         if (!this.#over && !this.#draining) this.#redrives.notice(answer.redriving)
@@ -343,6 +357,20 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       position: request.to,
       events: before - this.#backlog.passedCount,
     })
+  }
+
+  /** Tells of a gap, once; answers whether to go on behind it. */
+  #passGap(gap: ReportedGap): boolean {
+    if (gap.text === this.#toldGap || this.#stopped !== undefined) return this.#stopped === undefined
+    const { options, streamName: stream } = this.#scope
+    reportGap(gap, { stream, name: this.name })
+    this.#backlog.forgetIndex()
+    if (options.onGap === 'stop') {
+      this.stop(gapError(gap, { stream, name: this.name }))
+      return false
+    }
+    this.#toldGap = gap.text
+    return true
   }
 
   /** What the confirmation was waited for. */

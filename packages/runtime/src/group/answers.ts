@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts'
+import type { ReportedGap } from '../retention/gap.ts'
 import { type MemberRecord, parseMemberRecord } from './member-record.ts'
 
 /** Who a member is to Redis, for the length of one connection. */
@@ -29,6 +30,8 @@ export interface Joined {
   readonly predecessor: 'GONE' | 'NONE' | 'OK' | 'REVOKED'
   readonly expired: number
   readonly pending: readonly PendingEntry[]
+  /** Events that were removed before the group had processed them, and that nobody was told of. */
+  readonly gap: ReportedGap | undefined
 }
 
 /** Why a script refused its caller. */
@@ -48,6 +51,7 @@ export interface BeatAnswer {
   readonly entriesAdded: number
   readonly lastId: string
   readonly others: readonly OtherMember[]
+  readonly gap: ReportedGap | undefined
 }
 
 export interface ClaimAnswer {

@@ -5,6 +5,7 @@ import type { Core } from '../core.ts'
 import { RedriveCommands } from '../dead-letters/group-commands.ts'
 import { formatHost } from '../lease/host.ts'
 import { MillraceError } from '../errors.ts'
+import { reportedGap } from '../retention/gap.ts'
 import { newIncarnation } from '../stream/incarnation.ts'
 import type { RawEntry } from '../stream/entry.ts'
 import type { StreamKeys } from '../stream/keys.ts'
@@ -117,18 +118,28 @@ export class GroupCommands {
       predecessor: String(reply[7]) as Joined['predecessor'],
       expired: Number(reply[8]),
       pending: pendingEntries(reply[9]),
+      gap: reportedGap(String(reply[10]), incarnation),
     }
   }
 
-  /** @param onSend is told each time the script is sent, because a lease counts from there */
+  /**
+   * @param toldGap the gap that was told of last, as it stood in the state; '' for none
+   * @param onSend is told each time the script is sent, because a lease counts from there
+   */
   async beat(
     identity: Identity,
+    toldGap: string,
     onSend: () => void,
     wait: WaitOptions,
   ): Promise<BeatAnswer | Refusal> {
     const { keys } = this
     const group = this.#options.name
-    const args = [...this.#caller(identity), formatHost(this.#core.host), REVOKED_KEPT_SECONDS]
+    const args = [
+      ...this.#caller(identity),
+      formatHost(this.#core.host),
+      REVOKED_KEPT_SECONDS,
+      toldGap,
+    ]
     const reply = (await this.#core.connections.call(
       'control',
       keys.tag,
@@ -150,6 +161,7 @@ export class GroupCommands {
       entriesAdded: Number(reply[3]),
       lastId: String(reply[4]),
       others: otherMembers(reply[5] as readonly unknown[]),
+      gap: reportedGap(String(reply[6]), identity.incarnation),
     }
   }
 

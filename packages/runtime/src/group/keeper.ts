@@ -5,6 +5,7 @@ import { beatEveryMs, lookEveryMs } from '../lease/observation.ts'
 import { pause } from '../lifecycle/signals.ts'
 import { isRefusal, type PendingEntry, type Refusal } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
+import type { GapWatch } from './gap-watch.ts'
 import type { Membership } from './membership.ts'
 import { compareHoldings, CountAlarm } from './reconcile.ts'
 import { type Claimable, judgeOthers, nothingSeen, type Observations } from './watch.ts'
@@ -29,6 +30,7 @@ export class Keeper<Data> {
   readonly #membership: Membership
   readonly #workbench: Workbench<Data>
   readonly #refused: (membership: Membership, refusal: Refusal) => void
+  readonly #gaps: GapWatch
   readonly #facts: { readonly stream: string; readonly name: string }
   readonly #alarm = new CountAlarm()
   #observations: Observations = nothingSeen
@@ -42,6 +44,7 @@ export class Keeper<Data> {
     membership: Membership,
     workbench: Workbench<Data>,
     refused: (membership: Membership, refusal: Refusal) => void,
+    gaps: GapWatch,
     facts: { readonly stream: string; readonly name: string },
   ) {
     this.#core = core
@@ -49,6 +52,7 @@ export class Keeper<Data> {
     this.#membership = membership
     this.#workbench = workbench
     this.#refused = refused
+    this.#gaps = gaps
     this.#facts = facts
   }
 
@@ -96,12 +100,13 @@ export class Keeper<Data> {
       sentMs = clock.monotonicMs()
       sends++
     }
-    const answer = await this.#commands.beat(identity, onSend, { signal, deadlineMs: leaseMs })
+    const answer = await this.#commands.beat(identity, this.#gaps.told, onSend, { signal, deadlineMs: leaseMs })
     if (isRefusal(answer)) {
       this.#refused(this.#membership, answer)
       return leaseMs
     }
     this.#membership.confirm(sentMs)
+    if (answer.gap !== undefined) this.#gaps.meet(answer.gap)
     this.#workbench.confirmed()
     const nowMs = clock.monotonicMs()
     const seen = sends > 1 ? nothingSeen : this.#observations

@@ -7,6 +7,7 @@ import { newNonce } from '../lease/token.ts'
 import { pause } from '../lifecycle/signals.ts'
 import type { Joined, Refusal } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
+import { GapWatch } from './gap-watch.ts'
 import { Keeper } from './keeper.ts'
 import { leaseLost } from './lease-lost.ts'
 import { Membership } from './membership.ts'
@@ -49,6 +50,7 @@ export class MemberLoop<Data> {
   readonly #facts: { readonly stream: string; readonly name: string }
   readonly #link: OwnLink
   readonly #closing = new AbortController()
+  readonly #gaps: GapWatch
   readonly #verify: (signal: AbortSignal) => Promise<void>
   #session: Session | undefined
   #reader: Reader | undefined
@@ -81,6 +83,11 @@ export class MemberLoop<Data> {
     this.#verify = (signal) => stream.verify(signal)
     this.#ports = ports
     this.#facts = { stream: stream.name, name: options.name }
+    this.#gaps = new GapWatch(this.#facts, options.onGap, (error) => {
+      // Nothing that lies behind the gap is to be started.
+      this.#closing.abort()
+      ports.stop(error)
+    })
     this.#link = core.connections.own('group', commands.keys.tag, core.options.blockMs)
   }
 
@@ -208,6 +215,7 @@ export class MemberLoop<Data> {
     this.#announce(joined, membership)
     workbench.membership = membership
     this.#keep(membership)
+    if (joined.gap !== undefined) this.#gaps.meet(joined.gap)
     await workbench.restore(missing, this.#commands, membership)
     return membership
   }
@@ -222,6 +230,7 @@ export class MemberLoop<Data> {
       membership,
       this.#workbench,
       refused,
+      this.#gaps,
       this.#facts,
     )
     this.#keeper = keeper

@@ -74,6 +74,13 @@ export interface GroupOptions {
    * @defaultValue 10_000
    */
   readonly maxDeadLetters?: number
+  /**
+   * What to do when events were removed by retention before the group had processed them: tell of it on the
+   * channel `gap` and go on, or stop with `GAP`. Each member decides for itself; one that goes on settles it
+   * for all.
+   * @defaultValue `'continue'`
+   */
+  readonly onGap?: 'continue' | 'stop'
   /** Closes the member when it fires, like `close()`. */
   readonly signal?: AbortSignal
 }
@@ -94,6 +101,7 @@ export interface ResolvedGroupOptions {
   readonly onExhausted: 'dead-letter' | 'stop'
   readonly onInvalid: 'dead-letter' | 'skip' | 'stop'
   readonly maxDeadLetters: number
+  readonly onGap: 'continue' | 'stop'
   readonly signal: AbortSignal | undefined
 }
 
@@ -109,6 +117,7 @@ const defaults = Object.freeze({
   onExhausted: 'dead-letter',
   onInvalid: 'dead-letter',
   maxDeadLetters: DEAD_LETTER_CAP,
+  onGap: 'continue',
 } as const)
 
 /**
@@ -136,6 +145,7 @@ export function resolveGroupOptions(
     onExhausted: oneOf('dead-letter', 'stop'),
     onInvalid: oneOf('dead-letter', 'skip', 'stop'),
     maxDeadLetters: wholeNumber(0, 10_000_000),
+    onGap: oneOf('continue', 'stop'),
     signal: abortSignal,
   })
   const backoff = resolveBackoff(options.backoff, problems)
@@ -156,6 +166,7 @@ export function resolveGroupOptions(
     onExhausted: options.onExhausted ?? defaults.onExhausted,
     onInvalid: options.onInvalid ?? defaults.onInvalid,
     maxDeadLetters: options.maxDeadLetters ?? defaults.maxDeadLetters,
+    onGap: options.onGap ?? defaults.onGap,
     signal: options.signal,
   })
 }

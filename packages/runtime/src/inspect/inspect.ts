@@ -3,6 +3,9 @@ import { parseAttempts } from '../consumer/attempts.ts'
 import { inRanges, parseRanges } from '../consumer/ranges.ts'
 import type { Core, StreamLike } from '../core.ts'
 import { MEMBER_FIELD, parseMemberRecord } from '../group/member-record.ts'
+import { reportedGap } from '../retention/gap.ts'
+import { FOREIGN_FIELD } from '../retention/names.ts'
+import type { Gap } from '../errors.ts'
 import { idTimeMs } from '../stream/stream-id.ts'
 import { inspectScript, MOST_COUNTED } from './inspect-script.ts'
 
@@ -16,7 +19,20 @@ export interface Lag {
   readonly ms: number
 }
 
-export interface ConsumerReport {
+/** What retention has removed before somebody had processed it. */
+export interface Losses {
+  /** How many events since the consumer or group came to be. */
+  readonly expired: number
+  /** What its owner has not been told of yet. */
+  readonly gap: Gap | undefined
+  /**
+   * When it last showed a sign of life, in milliseconds since 1970 by the server's clock, to the minute;
+   * of a foreign group, when it was last seen to have moved; 0 when not known.
+   */
+  readonly activeMs: number
+}
+
+export interface ConsumerReport extends Losses {
   readonly kind: 'consumer'
   readonly name: string
   /** Everything at or before this id is processed. */
@@ -44,7 +60,7 @@ export interface MemberReport {
   readonly leaseMs: number
 }
 
-export interface GroupReport {
+export interface GroupReport extends Losses {
   /** `foreign`: a Redis consumer group that Millrace did not create. */
   readonly kind: 'foreign' | 'group'
   readonly name: string
@@ -68,6 +84,12 @@ export interface StreamReport {
   readonly length: number
   readonly entriesAdded: number
   readonly firstId: string
+  /** The age of the first event, in milliseconds by the server's clock; 0 when there is none. */
+  readonly oldestMs: number
+  /** Everything before this id is processed by everybody, as of the last sweep; '' before the first. */
+  readonly floor: string
+  /** The greatest id that retention has removed; '' when it has removed nothing. */
+  readonly trimmed: string
   readonly lastId: string
   /** Memory of the stream in Redis, sampled. */
   readonly bytes: number
@@ -98,14 +120,17 @@ export async function inspectStream(
     length: raw.length ?? 0,
     entriesAdded: raw.added ?? 0,
     firstId: raw.firstId ?? '',
+    oldestMs: ageOf(raw.firstId ?? '', nowMs),
+    floor: raw.meta['floor'] ?? '',
+    trimmed: raw.meta['trimmed'] ?? '',
     lastId: raw.lastId ?? '0-0',
     bytes: raw.bytes ?? 0,
     consumers: groups
       .filter((group) => group.state['kind'] === 'consumer')
-      .map((group) => consumerReport(group, nowMs)),
+      .map((group) => consumerReport(group, nowMs, raw.meta)),
     groups: groups
       .filter((group) => group.state['kind'] !== 'consumer')
-      .map((group) => groupReport(group, nowMs)),
+      .map((group) => groupReport(group, nowMs, raw.meta)),
   }
 }
 
@@ -136,17 +161,20 @@ interface RawGroup {
   readonly consumers: readonly RawConsumer[] | Record<string, never>
 }
 
+type Meta = Readonly<Record<string, string>>
+
 interface RawConsumer {
   readonly name: string
   readonly pending: number
   readonly idle: number
 }
 
-function consumerReport(group: RawGroup, nowMs: number): ConsumerReport {
+function consumerReport(group: RawGroup, nowMs: number, meta: Meta): ConsumerReport {
   const { state } = group
   const ahead = parseRanges(state['ranges'] ?? '')
   const failing = [...parseAttempts(state['attempts'] ?? '').keys()].filter((id) => !inRanges(ahead, id))
   return {
+    ...lossesOf(group, meta),
     kind: 'consumer',
     name: group.name,
     position: group.position,
@@ -162,7 +190,7 @@ function consumerReport(group: RawGroup, nowMs: number): ConsumerReport {
   }
 }
 
-function groupReport(group: RawGroup, nowMs: number): GroupReport {
+function groupReport(group: RawGroup, nowMs: number, meta: Meta): GroupReport {
   const pendingOf = new Map(listOf(group.consumers).map(({ name, pending }) => [name, pending]))
   const members: MemberReport[] = []
   for (const [field, text] of Object.entries(group.state)) {
@@ -177,6 +205,7 @@ function groupReport(group: RawGroup, nowMs: number): GroupReport {
     members.push({ name, standing: 'foreign', pending, beat: 0, leaseMs: 0 })
   }
   return {
+    ...lossesOf(group, meta),
     kind: group.state['kind'] === 'group' ? 'group' : 'foreign',
     name: group.name,
     position: group.position,
@@ -186,6 +215,16 @@ function groupReport(group: RawGroup, nowMs: number): GroupReport {
     members,
     deadLetters: group.dead,
     redriving: group.redrive,
+  }
+}
+
+function lossesOf({ name, state }: RawGroup, meta: Meta): Losses {
+  const [expired, , , movedMs] = (meta[`${FOREIGN_FIELD}${name}`] ?? '').split('|')
+  const gap = reportedGap(state['gap'] ?? '', meta['incarnation'] ?? '')
+  return {
+    expired: Number(state['expired'] ?? expired ?? 0),
+    gap: gap && { from: gap.from, to: gap.to, events: gap.events, known: gap.known },
+    activeMs: Number(state['active'] ?? movedMs ?? 0),
   }
 }
 

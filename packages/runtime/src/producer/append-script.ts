@@ -4,6 +4,9 @@ import { incarnationLua, streamIdLua } from '../stream/incarnation.ts'
 /** How long a producer epoch is remembered after its last batch, in seconds. */
 export const RECORD_LIFETIME_SECONDS: number = 7 * 24 * 3600
 
+/** After how many more events in the stream the append script looks whether some may go. */
+export const TRIM_EVERY: number = 64
+
 /**
  * Appends one batch. Without `allow-oom` Redis refuses it up front when it is over `maxmemory`, and
  * keeps that verdict until the script ends, so memory never runs out half-way.
@@ -50,6 +53,7 @@ local now = tonumber(time[1])
 local known = call('HMGET', meta, 'incarnation', 'floor')
 local floor = known[2]
 local next_id, first_id
+local appended = 0
 local new_keys, originals = {}, {}
 local today, other
 
@@ -113,6 +117,7 @@ local function append_all()
           id = call('XADD', stream, next_id, unpack(entry))
         end
         if not first_id then opened(id) end
+        appended = appended + 1
         if key then
           call('HSET', today, key, id)
           new_keys[#new_keys + 1] = key
@@ -124,16 +129,29 @@ local function append_all()
   end
 end
 
--- Nothing is trimmed that somebody may still have to read: without a floor, nothing at all.
+-- Removes whole nodes before the bound, and one entry more: its id then is the greatest that has gone.
+local function remove_before(bound, ...)
+  if bound == '0-0' then return end
+  local latest = call('XREVRANGE', stream, '(' .. bound, '-', 'COUNT', 1)[1]
+  if not latest or call('XTRIM', stream, 'MINID', '~', latest[1], ...) == 0 then return end
+  local first = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  call('XTRIM', stream, 'MAXLEN', '=', call('XLEN', stream) - 1)
+  call('HSET', meta, 'trimmed', first[1])
+end
+
+-- Nothing is trimmed that somebody may still have to read: without a floor, nothing at all. A look costs
+-- as much as several events, so there is one only when the length passes a multiple of TRIM_EVERY.
 local function trim()
   local age, length = tonumber(ARGV[7]), tonumber(ARGV[8])
+  local grown = call('XLEN', stream)
+  if math.floor(grown / ${TRIM_EVERY}) == math.floor((grown - appended) / ${TRIM_EVERY}) then return end
   if age > 0 then
     local oldest = string.format('%.0f-0', math.max(0, now * 1000 - age))
-    call('XTRIM', stream, 'MINID', '~', id_before(floor, oldest) and floor or oldest)
+    remove_before(id_before(floor, oldest) and floor or oldest)
   end
   if length > 0 then
     local excess = call('XLEN', stream) - length
-    if excess > 0 then call('XTRIM', stream, 'MINID', '~', floor, 'LIMIT', excess) end
+    if excess > 1 then remove_before(floor, 'LIMIT', excess - 1) end
   end
 end
 

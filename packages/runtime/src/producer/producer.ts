@@ -77,6 +77,15 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
   }
 
   /**
+   * Begins to send what earlier processes have left in the spool, without waiting for the first event;
+   * does nothing without a spool. `millrace.producer` calls it.
+   */
+  start(): this {
+    if (this.#state === 'open' && this.#failure === undefined) this.#loop.start()
+    return this
+  }
+
+  /**
    * Publishes one event; resolves once it is in the stream, or in the spool of a producer that has one.
    * @throws MillraceError `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE`, `OPTIONS_INVALID`, `UNAVAILABLE`,
    * `PUBLISH_UNKNOWN`, `OUT_OF_MEMORY`, `ABORTED`, `CLOSED`; with a spool `SPOOL_FULL`, `SPOOL_CORRUPT`,

@@ -49,6 +49,8 @@ export type GiveUpAll = (error: MillraceError) => void
 
 /** What the producer hands its events to. */
 export interface Sender {
+  /** Begins with what earlier processes have left, if that is kept at all. */
+  start(): void
   /** Takes events in order; they are sent at the end of this tick, or when there is room. */
   offer(event: OutgoingEvent): void
   /** Lets go of events that were given up. */
@@ -101,6 +103,10 @@ export class SendLoop implements Sender {
     this.#options = options
     this.#giveUpAll = giveUpAll
     this.#producerId = options.producerId ?? randomBytes(9).toString('base64url')
+  }
+
+  start(): void {
+    // Nothing is left over without a spool.
   }
 
   /** Takes batches from the spool before anything else; `begin` puts what is under way into it. */
@@ -290,7 +296,7 @@ export class SendLoop implements Sender {
       if (known.code !== 'UNAVAILABLE' || this.#options.whenUnavailable === 'fail')
         this.#giveUpAll(known)
       // What is in the spool stays there; nobody can send it any more here.
-      if (known.code === 'CLOSED' || known.code === 'SPOOL_EXPIRED') this.stop()
+      if (this.#lane !== undefined && isEnd(known)) this.stop()
       return false
     }
   }
@@ -400,6 +406,11 @@ interface Copy {
 
 function isLive(event: OutgoingEvent): boolean {
   return !event.call.settled
+}
+
+/** Whether a producer with a spool cannot go on: what waits outside the spool is given up as well. */
+export function isEnd({ code }: MillraceError): boolean {
+  return code === 'CLOSED' || code === 'SPOOL_EXPIRED'
 }
 
 /** Of an event that is in the stream, but whose id Redis does not know any more. */

@@ -1,6 +1,6 @@
 import { MillraceError } from '../errors.ts'
 import type { StreamFigures } from '../stream/open-stream-script.ts'
-import { compareIds, FIRST_ID, isStreamId, previousId } from '../stream/stream-id.ts'
+import { compareIds, isStreamId, previousId } from '../stream/stream-id.ts'
 import type { StartPosition } from '../stream/start-position.ts'
 
 /** Opaque to users: `<incarnation>.<id>`. An empty incarnation means that it was not known. */
@@ -30,7 +30,8 @@ export function resolveStart(
   stream: string,
 ): Cursor {
   const { incarnation } = figures
-  if (from === 'earliest') return { incarnation, id: FIRST_ID }
+  // Everything before is gone, whoever missed it: the beginning is there.
+  if (from === 'earliest') return { incarnation, id: figures.trimmed }
   if (from === 'latest') return { incarnation, id: figures.lastId }
   if (typeof from === 'object') {
     return { incarnation, id: 'id' in from ? from.id : previousId(`${from.timeMs}-0`) }

@@ -42,6 +42,13 @@ export interface ReaderOptions {
    * @defaultValue 'throw'
    */
   readonly onInvalid?: 'skip' | 'throw'
+  /**
+   * What to do when retention has removed events after the position: tell of it on the channel `gap` and go on
+   * with the first event that is left, or end the iteration with `GAP`, whose `gap.to` is an id to begin
+   * after. `earliest` is wherever the stream begins, so nothing is missing there.
+   * @defaultValue 'continue'
+   */
+  readonly onGap?: 'continue' | 'stop'
 }
 
 export interface ResolvedReaderOptions {
@@ -52,6 +59,7 @@ export interface ResolvedReaderOptions {
   readonly bufferEvents: number
   readonly bufferBytes: number
   readonly onInvalid: 'skip' | 'throw'
+  readonly onGap: 'continue' | 'stop'
 }
 
 const defaults = Object.freeze({
@@ -61,6 +69,7 @@ const defaults = Object.freeze({
   bufferEvents: 1_000,
   bufferBytes: 4 * 1024 * 1024,
   onInvalid: 'throw' as const,
+  onGap: 'continue' as const,
 })
 
 /** @throws MillraceError `OPTIONS_INVALID`, listing all problems */
@@ -78,6 +87,7 @@ export function resolveReaderOptions(options: ReaderOptions): ResolvedReaderOpti
       bufferEvents: wholeNumber(1, 1_000_000),
       bufferBytes: wholeNumber(1, 1_073_741_824, 'bytes'),
       onInvalid: oneOf('skip', 'throw'),
+      onGap: oneOf('continue', 'stop'),
     }),
   )
   return {
@@ -88,5 +98,6 @@ export function resolveReaderOptions(options: ReaderOptions): ResolvedReaderOpti
     bufferEvents: options.bufferEvents ?? defaults.bufferEvents,
     bufferBytes: options.bufferBytes ?? defaults.bufferBytes,
     onInvalid: options.onInvalid ?? defaults.onInvalid,
+    onGap: options.onGap ?? defaults.onGap,
   }
 }

@@ -1,7 +1,8 @@
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
-import { isMillraceError, MillraceError } from '../errors.ts'
+import { type Gap, isMillraceError, messageOf, MillraceError } from '../errors.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
+import { gapAfter, gapError, reportGap } from '../retention/gap.ts'
 import { decoderOf } from '../stream/decode.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import type { Decoded, Event } from '../stream/event.ts'
@@ -71,6 +72,10 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
       interrupted: (reason) => {
         this.#interrupted(reason)
       },
+      gap: (goOn) => {
+        void this.#meetGap(goOn)
+      },
+      missesNothing: true,
     })
     this.#wasThere = typeof options.from === 'string' && options.from.includes('.')
     this.#offSignal = onAbort(options.signal, () => void this.close())
@@ -169,12 +174,18 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
           { signal },
         )
         if (signal.aborted) return
-        if (this.#position === undefined) {
+        const isUntouched = this.#options.from === 'earliest' && !this.#wasThere
+        if (this.#position === undefined || isUntouched) {
           this.#position = resolveStart(this.#options.from, figures, this.#stream.name)
         } else {
           const reached = this.#wasThere ? this.#position.id : FIRST_ID
           assertReadable({ ...this.#position, id: reached }, figures, this.#stream.name)
           this.#position = { incarnation: figures.incarnation, id: this.#position.id }
+        }
+        const gap = gapAfter(this.#position.id, figures)
+        if (gap !== undefined) {
+          if (!this.#passGap(gap)) return
+          this.#position = { ...this.#position, id: gap.to }
         }
         this.#feed.adopt(figures.incarnation)
         this.#subscription.resume(this.#position.id)
@@ -192,6 +203,36 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
         await pause(this.#core.clock, LOOK_AGAIN_MS, signal)
       }
     }
+  }
+
+  /** Events are missing behind those that were handed over; nothing more comes meanwhile. */
+  async #meetGap(goOn: () => void): Promise<void> {
+    const { signal } = this.#closing
+    const keys = this.#core.keysOf(this.#stream)
+    const { position } = this.#subscription
+    try {
+      const figures = await this.#core.connections.call(
+        'data',
+        keys.tag,
+        (session) => readFigures(session, keys, this.#stream.name),
+        { signal },
+      )
+      const gap = gapAfter(position, figures)
+      if (gap === undefined || this.#passGap(gap)) goOn()
+    } catch (error) {
+      if (!signal.aborted) this.#interrupted(messageOf(error))
+    }
+  }
+
+  /** Tells of a gap; answers whether to go on behind it. */
+  #passGap(gap: Gap): boolean {
+    const facts = { stream: this.#stream.name, name: READER }
+    reportGap(gap, facts)
+    if (this.#options.onGap === 'continue') return true
+    // What lies before it is still taken.
+    this.#failure = gapError(gap, facts)
+    this.#wake()
+    return false
   }
 
   #take(): Decoded<Data> | undefined {

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { MillraceError } from '../errors.ts'
-import { optionProblems } from '../lifecycle/options.ts'
+import { oneOf, optionProblems } from '../lifecycle/options.ts'
 import { type Codec, jsonCodec } from './codec.ts'
 import { assertName } from './keys.ts'
 
@@ -17,6 +17,42 @@ export interface RetentionOptions {
    * @defaultValue Infinity
    */
   readonly maxLength?: number
+  /**
+   * What becomes of events that are to be removed by age or length while a consumer or consumer group has
+   * not processed them. `expire`: they are removed, counted for each that had not processed them, and each
+   * is told of the gap. `keep`: they stay until everybody has processed them, or `hardMaxLength` is passed;
+   * one that is abandoned then holds them for ever.
+   * @defaultValue 'expire'
+   */
+  readonly unread?: 'expire' | 'keep'
+  /**
+   * The number of events above which the oldest are removed whatever `unread` says: what the server's
+   * memory can bear. `Infinity` for no cap.
+   * @defaultValue Infinity
+   */
+  readonly hardMaxLength?: number
+  /**
+   * After how long without any sign of life, in milliseconds by the server's clock, a consumer or consumer
+   * group counts as abandoned and is reported. Too low: one that runs once a month is reported each month.
+   * @defaultValue 604_800_000 (7 days)
+   */
+  readonly abandonedAfterMs?: number
+  /**
+   * What becomes of one that is abandoned: it is reported, or also removed with its position, so that it
+   * begins anew if it ever comes back. Groups of others are only reported.
+   * @defaultValue 'report'
+   */
+  readonly abandoned?: 'remove' | 'report'
+}
+
+/** {@link RetentionOptions}, all there. */
+export interface Retention {
+  readonly maxAgeMs: number
+  readonly maxLength: number
+  readonly unread: 'expire' | 'keep'
+  readonly hardMaxLength: number
+  readonly abandonedAfterMs: number
+  readonly abandoned: 'remove' | 'report'
 }
 
 /** What a single event may weigh. */
@@ -63,7 +99,7 @@ export interface EventStream<Input = unknown, Output = Input> {
   readonly schema: StandardSchemaV1<unknown, Output> | undefined
   readonly key: ((input: Input) => string) | undefined
   readonly codec: Codec
-  readonly retention: { readonly maxAgeMs: number; readonly maxLength: number }
+  readonly retention: Retention
   readonly limits: { readonly maxPayloadBytes: number }
   readonly colocate: string | undefined
   readonly partitions: 1
@@ -72,6 +108,10 @@ export interface EventStream<Input = unknown, Output = Input> {
 const defaults = Object.freeze({
   maxAgeMs: 86_400_000,
   maxLength: Number.POSITIVE_INFINITY,
+  unread: 'expire' as const,
+  hardMaxLength: Number.POSITIVE_INFINITY,
+  abandonedAfterMs: 7 * 86_400_000,
+  abandoned: 'report' as const,
   maxPayloadBytes: 1_048_576,
 })
 
@@ -113,6 +153,11 @@ export function defineStream(
       {
         maxAgeMs: (v) => atLeast(v, 1) || 'must be a number of at least 1, in milliseconds',
         maxLength: (v) => atLeast(v, 1) || 'must be a number of at least 1',
+        unread: oneOf('expire', 'keep'),
+        hardMaxLength: (v) => atLeast(v, 1) || 'must be a number of at least 1',
+        // Signs of life are written once a minute.
+        abandonedAfterMs: (v) => atLeast(v, 120_000) || 'must be at least 120000 milliseconds',
+        abandoned: oneOf('remove', 'report'),
       },
       'retention.',
     ),
@@ -141,6 +186,10 @@ export function defineStream(
     retention: Object.freeze({
       maxAgeMs: retention.maxAgeMs ?? defaults.maxAgeMs,
       maxLength: retention.maxLength ?? defaults.maxLength,
+      unread: retention.unread ?? defaults.unread,
+      hardMaxLength: retention.hardMaxLength ?? defaults.hardMaxLength,
+      abandonedAfterMs: retention.abandonedAfterMs ?? defaults.abandonedAfterMs,
+      abandoned: retention.abandoned ?? defaults.abandoned,
     }),
     limits: Object.freeze({ maxPayloadBytes: limits.maxPayloadBytes ?? defaults.maxPayloadBytes }),
     colocate: options.colocate,

@@ -16,7 +16,7 @@ local function incarnation_of(stream, meta, candidate, tag)
     local known = redis.call('HGET', meta, 'incarnation')
     if known then return known end
   else
-    redis.call('HDEL', meta, 'floor')
+    redis.call('HDEL', meta, 'floor', 'trimmed', 'swept')
   end
   redis.call('HSET', meta, 'incarnation', candidate, 'format', '1', 'partitions', '1', 'tag', tag)
   return candidate

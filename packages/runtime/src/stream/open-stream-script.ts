@@ -2,6 +2,7 @@ import { MillraceError } from '../errors.ts'
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
 import type { StreamKeys } from './keys.ts'
+import { compareIds, FIRST_ID } from './stream-id.ts'
 
 const openStream: Script = defineScript(
   'open-stream',
@@ -9,7 +10,7 @@ const openStream: Script = defineScript(
 --[[ Looks at an event stream and refuses one that is defined otherwise. Creates nothing.
 KEYS 1 stream, 2 meta
 ARGV 1 tag
-Answers {incarnation or '', entries-added, last-generated-id, length},
+Answers {incarnation or '', entries-added, last-generated-id, length, first id, greatest id trimmed},
   or {'MISMATCH', what, there}, or {'TYPE', key, type}
 ]]
 for i = 1, 2 do
@@ -17,17 +18,18 @@ for i = 1, 2 do
   local wanted = i == 1 and 'stream' or 'hash'
   if kind ~= 'none' and kind ~= wanted then return {'TYPE', KEYS[i], kind} end
 end
-local meta = redis.call('HMGET', KEYS[2], 'incarnation', 'format', 'partitions', 'tag')
+local meta = redis.call('HMGET', KEYS[2], 'incarnation', 'format', 'partitions', 'tag', 'trimmed')
 if meta[1] then
   if meta[2] ~= '1' then return {'MISMATCH', 'format', meta[2] or ''} end
   if meta[3] ~= '1' then return {'MISMATCH', 'partitions', meta[3] or ''} end
   if meta[4] ~= ARGV[1] then return {'MISMATCH', 'tag', meta[4] or ''} end
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {meta[1] or '', 0, '0-0', 0} end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {meta[1] or '', 0, '0-0', 0, '0-0', '0-0'} end
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 local by = {}
 for i = 1, #info, 2 do by[info[i]] = info[i + 1] end
-return {meta[1] or '', by['entries-added'], by['last-generated-id'], by['length']}
+local first = by['first-entry'] and by['first-entry'][1] or '0-0'
+return {meta[1] or '', by['entries-added'], by['last-generated-id'], by['length'], first, meta[5] or '0-0'}
 `,
 )
 
@@ -38,6 +40,10 @@ export interface StreamFigures {
   readonly entriesAdded: number
   readonly lastId: string
   readonly length: number
+  /** `0-0` when it is empty. */
+  readonly firstId: string
+  /** The greatest id that retention has removed; `0-0` when it has removed nothing. */
+  readonly trimmed: string
 }
 
 /**
@@ -69,5 +75,8 @@ export async function readFigures(
     entriesAdded: Number(reply[1]),
     lastId: String(reply[2]),
     length: Number(reply[3]),
+    firstId: String(reply[4]),
+    // Beyond the last id it is that of a stream that somebody made anew without a word.
+    trimmed: compareIds(String(reply[5]), String(reply[2])) > 0 ? FIRST_ID : String(reply[5]),
   }
 }

@@ -16,6 +16,16 @@ export interface Page {
   readonly batch: readonly Decoded<unknown>[]
   /** Whether the page reached the end of the stream. */
   readonly complete: boolean
+  /** The greatest id that retention had removed when the page had been read; undefined when not known. */
+  readonly trimmed: string | undefined
+}
+
+/** A page as all members at one position share it. */
+interface SharedPage {
+  readonly entries: readonly RawEntry[]
+  readonly trimmed: string | undefined
+  /** By decoder. */
+  readonly decoded: Map<unknown, unknown>
 }
 
 /** What a feed needs of the tail that it belongs to. */
@@ -36,10 +46,7 @@ export class StreamFeed {
   readonly #onEmpty: (feed: StreamFeed) => void
   readonly #all = new Set<Subscription>()
   readonly #joined = new Set<Subscription>()
-  readonly #pages = new Map<
-    string,
-    Promise<{ entries: RawEntry[]; decoded: Map<unknown, unknown> }>
-  >()
+  readonly #pages = new Map<string, Promise<SharedPage>>()
   /** The greatest id the tail has read of this stream. */
   #cursor = FIRST_ID
   /** Rises each time the tail begins to read this stream: replies of an earlier time are not for us. */
@@ -141,6 +148,20 @@ export class StreamFeed {
     for (const subscription of [...this.#all]) subscription.interrupt(reason)
   }
 
+  /** Whether somebody who is joined wants gaps to be looked for in each read. */
+  get missesNothing(): boolean {
+    for (const { subscriber } of this.#joined) if (subscriber.missesNothing === true) return true
+    return false
+  }
+
+  /** Retention has removed entries up to this id, as was found after a read. */
+  leaveBehind(trimmed: string): void {
+    for (const member of [...this.#joined]) {
+      // The page that it reads now tells whether it misses anything.
+      if (compareIds(trimmed, member.position) > 0) member.leaveTail()
+    }
+  }
+
   /** The tail read these entries. A promise where a schema is asynchronous; the tail waits for it. */
   dispatch(entries: readonly RawEntry[], hitCount: boolean): Promise<void> | undefined {
     const last = entries.at(-1)
@@ -168,8 +189,7 @@ export class StreamFeed {
     }
     const done = (): void => {
       // More may be waiting than one read carries: pages are bounded, this read is not to grow.
-      if (hitCount && generation === this.#generation)
-        for (const subscription of [...this.#joined]) subscription.leaveTail()
+      if (hitCount && generation === this.#generation) for (const subscription of [...this.#joined]) subscription.leaveTail()
     }
     if (waiting.length > 0) return Promise.all(waiting).then(done)
     done()
@@ -184,14 +204,14 @@ export class StreamFeed {
     const key = `${position} ${count}`
     let page = this.#pages.get(key)
     if (page === undefined) {
-      page = this.#read(position, count).then((entries) => ({ entries, decoded: new Map() }))
+      page = this.#read(position, count)
       this.#pages.set(key, page)
       const forget = (): void => {
         if (this.#pages.get(key) === page) this.#pages.delete(key)
       }
       page.then(forget, forget)
     }
-    const { entries, decoded } = await page
+    const { entries, trimmed, decoded } = await page
     const { decode } = subscription.subscriber
     let batch = decoded.get(decode) as ReturnType<typeof decodeBatch<unknown>> | undefined
     if (batch === undefined) {
@@ -200,10 +220,10 @@ export class StreamFeed {
     }
     const settled = batch instanceof Promise ? await batch : batch
     this.#weigh(settled)
-    return { batch: settled, complete: entries.length < count }
+    return { batch: settled, complete: entries.length < count, trimmed }
   }
 
-  async #read(position: string, count: number): Promise<RawEntry[]> {
+  async #read(position: string, count: number): Promise<SharedPage> {
     const session = await this.#connections.session('data', this.keys.tag)
     const before = this.#dataSession
     this.#dataSession = session
@@ -214,14 +234,24 @@ export class StreamFeed {
     }
     try {
       const args = [this.keys.stream, `(${position}`, '+', 'COUNT', count] as const
-      const reply = this.binary
-        ? await session.client.callBuffer('xrange', ...args)
-        : await session.client.call('xrange', ...args)
-      return toEntries(reply)
+      // On one connection, so the second answer is not older than the first.
+      const [reply, retained] = await Promise.all([
+        this.binary
+          ? session.client.callBuffer('xrange', ...args)
+          : session.client.call('xrange', ...args),
+        session.client.call('hmget', this.keys.meta, 'incarnation', 'trimmed'),
+      ])
+      return { entries: toEntries(reply), trimmed: this.trimmedIn(retained), decoded: new Map() }
     } catch (error) {
       await this.#connections.noteTrouble(session, error)
       throw error
     }
+  }
+
+  /** Takes incarnation and greatest id trimmed, as HMGET answers them. */
+  trimmedIn(reply: unknown): string | undefined {
+    const [incarnation, trimmed] = reply as readonly (string | null)[]
+    return incarnation === this.#incarnation ? (trimmed ?? undefined) : undefined
   }
 
   #weigh(batch: readonly Decoded<unknown>[]): void {
@@ -230,3 +260,4 @@ export class StreamFeed {
     this.#largestBytes = largestAfterRead(this.#largestBytes, largest)
   }
 }
+

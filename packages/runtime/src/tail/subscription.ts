@@ -1,8 +1,8 @@
 import type { Decode } from '../stream/decode.ts'
 import type { Decoded } from '../stream/event.ts'
-import { compareIds } from '../stream/stream-id.ts'
+import { compareIds, maxId } from '../stream/stream-id.ts'
 import { idOf } from './batch.ts'
-import type { StreamFeed } from './stream-feed.ts'
+import type { Page, StreamFeed } from './stream-feed.ts'
 
 /** What a reader or consumer does with what it is fed. */
 export interface Subscriber<Data> {
@@ -21,6 +21,13 @@ export interface Subscriber<Data> {
    * more is handed over until `resume`, and what was handed over and not started must be dropped.
    */
   interrupted(reason: string): void
+  /**
+   * Retention has removed events that were to come next. Nothing more is handed over until `goOn` is
+   * called; reading then continues behind them.
+   */
+  gap(goOn: () => void): void
+  /** Whether gaps are looked for in each read of the tail as well, where they are hardly possible. */
+  readonly missesNothing?: boolean
   /** All events that were in the stream have been handed over, at least for now. */
   caughtUp?(): void
 }
@@ -34,6 +41,9 @@ export interface Subscriber<Data> {
  */
 export type SubscriptionState = 'closed' | 'joined' | 'paging' | 'suspended'
 
+/** A stream whose old end moves faster than it is read is read all the same. */
+const MOST_OVERTAKEN = 5
+
 /** One reader or consumer of one stream: position, credit, and whether the tail or pages feed it. */
 export class Subscription {
   readonly subscriber: Subscriber<unknown>
@@ -46,6 +56,8 @@ export class Subscription {
   #pagedBytes = 0
   #requested = false
   #averageBytes: number | undefined
+  /** Pages in a row that were overtaken by retention while they were read. */
+  #overtaken = 0
 
   constructor(feed: StreamFeed, subscriber: Subscriber<unknown>) {
     this.#feed = feed
@@ -136,7 +148,9 @@ export class Subscription {
     const run = this.#run
     void this.#feed.page(this).then(
       (page) => {
-        if (run === this.#run) this.#takePage(page.batch, page.complete, run)
+        if (run !== this.#run) return
+        if (this.#isOvertaken(page)) this.#meetGap(page, run)
+        else this.#takePage(page.batch, page.complete, run)
       },
       (error: unknown) => {
         if (run !== this.#run) return
@@ -144,6 +158,35 @@ export class Subscription {
         this.interrupt(error instanceof Error ? error.message : String(error))
       },
     )
+  }
+
+  /** Whether retention has removed something behind our position, before or after the page was read. */
+  #isOvertaken({ trimmed }: Page): boolean {
+    return trimmed !== undefined && compareIds(trimmed, this.#position) > 0
+  }
+
+  #meetGap({ batch, trimmed, complete }: Page, run: number): void {
+    const first = batch[0]
+    const position = trimmed ?? this.#position
+    if (first !== undefined && compareIds(idOf(first), position) <= 0 && ++this.#overtaken < MOST_OVERTAKEN) {
+      // What the page begins with was removed after it had been read: the next one tells what is missing.
+      this.#requested = false
+      this.#pump()
+      return
+    }
+    const wasOvertaken = this.#overtaken
+    this.#overtaken = 0
+    if (wasOvertaken >= MOST_OVERTAKEN) {
+      this.#takePage(batch, complete, run)
+      return
+    }
+    // Until the owner has been told, no page is asked for.
+    this.subscriber.gap(() => {
+      if (run !== this.#run) return
+      this.#position = maxId(this.#position, position)
+      this.#requested = false
+      this.#pump()
+    })
   }
 
   /** Until the page is handed over the next one is not asked for, although credit comes back meanwhile. */

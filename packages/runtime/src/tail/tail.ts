@@ -82,12 +82,7 @@ export class Tail implements TailDoor {
           await this.#core.connections.noteTrouble(session, error)
           session.end(messageOf(error))
         }
-        channels.loopFailed.publish({
-          loop: 'tail',
-          stream: [...this.#streams].map((feed) => feed.name).join(','),
-          name: this.#tag,
-          error: error instanceof Error ? error : new Error(String(error)),
-        })
+        this.#report(error)
         this.#interruptAll(messageOf(error))
         backoffMs = Math.min(Math.max(backoffMs * 2, 20), GREATEST_BACKOFF_MS)
         await pause(this.#core.clock, backoffMs, signal)
@@ -104,10 +99,12 @@ export class Tail implements TailDoor {
       const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))
       if (listed.length === 0) return
       const count = tailCount(options.readAheadBytes, listed.length, largestOf(listed))
-      const blockMs = this.#mayUnblock
-        ? options.blockMs
-        : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
-      const reply = await this.#read(session, listed, count, blockMs)
+      const blockMs = this.#mayUnblock ? options.blockMs : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
+      const [reply, retained] = await Promise.all([
+        this.#read(session, listed, count, blockMs),
+        this.#retained(session, listed),
+      ])
+      for (const [one, trimmed] of retained) if (this.#isRead(one)) one.feed.leaveBehind(trimmed)
       const events = await this.#dispatch(listed, reply, count)
       const nowMs = clock.monotonicMs()
       if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs)
@@ -134,6 +131,17 @@ export class Tail implements TailDoor {
     }
   }
 
+  /** What retention has removed of the streams whose members must miss nothing, asked behind the read. */
+  async #retained(session: Session, listed: readonly Listed[]): Promise<[Listed, string][]> {
+    const strict = listed.filter(({ feed }) => feed.missesNothing)
+    const found = strict.map(async (one): Promise<[Listed, string][]> => {
+      const reply = await session.client.call('hmget', one.feed.keys.meta, 'incarnation', 'trimmed')
+      const trimmed = one.feed.trimmedIn(reply)
+      return trimmed === undefined ? [] : [[one, trimmed]]
+    })
+    return (await Promise.all(found)).flat()
+  }
+
   async #dispatch(listed: readonly Listed[], reply: unknown, count: number): Promise<number> {
     if (!Array.isArray(reply)) return 0
     const byKey = new Map(listed.map((one) => [one.feed.keys.stream, one]))
@@ -157,12 +165,7 @@ export class Tail implements TailDoor {
   async #check(nowMs: number): Promise<void> {
     this.#lastCheckMs = nowMs
     const feeds = [...this.#streams]
-    const changed = await checkStreams(
-      this.#core.connections,
-      this.#tag,
-      feeds,
-      this.#closing.signal,
-    )
+    const changed = await checkStreams(this.#core.connections, this.#tag, feeds, this.#closing.signal)
     for (const [feed, reason] of changed) if (this.#streams.has(feed)) feed.interrupt(reason)
   }
 
@@ -173,7 +176,23 @@ export class Tail implements TailDoor {
   }
 
   #interruptAll(reason: string): void {
-    for (const feed of [...this.#streams]) feed.interrupt(reason)
+    for (const feed of [...this.#streams]) {
+      try {
+        feed.interrupt(reason)
+      } catch (error) {
+        // One member's failure must not end the loop that all others live on.
+        this.#report(error)
+      }
+    }
+  }
+
+  #report(error: unknown): void {
+    channels.loopFailed.publish({
+      loop: 'tail',
+      stream: [...this.#streams].map((feed) => feed.name).join(','),
+      name: this.#tag,
+      error: error instanceof Error ? error : new Error(String(error)),
+    })
   }
 
   /** Ends the outstanding read so that the next one lists the streams that came meanwhile. */

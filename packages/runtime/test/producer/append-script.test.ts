@@ -1,11 +1,17 @@
 import { type RedisServer, startRedis } from '@millrace/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Core } from '../../src/core.ts'
+import { TRIM_EVERY } from '../../src/producer/append-script.ts'
 import { defineStream } from '../../src/stream/define-stream.ts'
 import type { StreamKeys } from '../../src/stream/keys.ts'
 import { callAppend, callCloseEpoch, openRig, payloadsOf } from './rig.ts'
 
 const DAY_SECONDS = 86_400
+
+/** So many events that the script looks whether some may go. */
+function numbered(n: number): string[] {
+  return Array.from({ length: TRIM_EVERY }, () => String(n))
+}
 
 describe('the append script', () => {
   let redis: RedisServer
@@ -150,7 +156,7 @@ describe('the append script', () => {
     const admin = redis.client()
     for (const right of ['hset', 'xtrim', 'hrandfield']) {
       await admin.flushall()
-      await admin.hset(keys.meta, 'incarnation', 'i', 'floor', '1-0')
+      await admin.hset(keys.meta, 'incarnation', 'i', 'floor', '2-0')
       await admin.xadd(keys.stream, '1-0', 'data', '0')
       await admin.call(
         'acl',
@@ -164,7 +170,7 @@ describe('the append script', () => {
         `-${right}`,
       )
       using limited = openRig(redis.url.replace('redis://', 'redis://limited:secret@'))
-      const batch = { first: 1, maxAgeMs: 1_000, data: ['1', '2'] }
+      const batch = { first: 1, maxAgeMs: 1_000, data: numbered(1) }
       await expect(callAppend(limited.core, keys, batch)).rejects.toThrow(
         /The user executing the script|ACL failure/,
       )
@@ -248,7 +254,7 @@ describe('the append script', () => {
     for (let i = 1; i <= 1_000; i++) await admin.xadd(keys.stream, `${i}-0`, 'data', '0')
     await append({ first: 1, data: ['1'] })
     await admin.hset(keys.meta, 'floor', '500-0')
-    await append({ first: 2, maxAgeMs: 3_600_000, data: ['2'] })
+    await append({ first: 2, maxAgeMs: 3_600_000, data: numbered(2) })
     const [oldest] = await admin.xrange(keys.stream, '-', '+', 'COUNT', 1)
     const oldestMs = Number.parseInt(oldest?.[0] ?? '0', 10)
     // Whole nodes only are removed, so a few below the floor may stay; none from it on may go.
@@ -264,7 +270,7 @@ describe('the append script', () => {
     const lastId = String((await admin.xrevrange(keys.stream, '+', '-', 'COUNT', 1))[0]?.[0])
     await append({ first: 1, data: ['1'] })
     await admin.hset(keys.meta, 'floor', lastId)
-    await append({ first: 2, maxAgeMs: 3_600_000, data: ['2'] })
+    await append({ first: 2, maxAgeMs: 3_600_000, data: numbered(2) })
     const [oldest] = await admin.xrange(keys.stream, '-', '+', 'COUNT', 1)
     const oldestMs = Number.parseInt(oldest?.[0] ?? '0', 10)
     expect(oldestMs).toBeGreaterThan(nowMs - 7_200_000 + 100_000)
@@ -276,13 +282,24 @@ describe('the append script', () => {
     for (let i = 1; i <= 2_000; i++) await admin.xadd(keys.stream, `${i}-0`, 'data', '0')
     await append({ first: 1, data: ['1'] })
     await admin.hset(keys.meta, 'floor', '1900-0')
-    await append({ first: 2, maxLength: 1_000, data: ['2'] })
+    await append({ first: 2, maxLength: 1_000, data: numbered(2) })
     const length = await admin.xlen(keys.stream)
     expect(length).toBeGreaterThanOrEqual(1_000)
     expect(length).toBeLessThan(1_100)
     await admin.hset(keys.meta, 'floor', '1200-0')
-    await append({ first: 3, maxLength: 10, data: ['3'] })
+    await append({ first: 2 + TRIM_EVERY, maxLength: 10, data: numbered(3) })
     const [oldest] = await admin.xrange(keys.stream, '-', '+', 'COUNT', 1)
     expect(Number.parseInt(oldest?.[0] ?? '0', 10)).toBeLessThanOrEqual(1_200)
+  })
+
+  it('remembers the greatest id that it trimmed', async () => {
+    const admin = redis.client()
+    for (let i = 1; i <= 1_000; i++) await admin.xadd(keys.stream, `${i}-0`, 'data', '0')
+    await append({ first: 1, data: ['1'] })
+    await admin.hset(keys.meta, 'floor', '500-0')
+    await append({ first: 2, maxAgeMs: 3_600_000, data: numbered(2) })
+    const [oldest] = await admin.xrange(keys.stream, '-', '+', 'COUNT', 1)
+    const trimmed = await admin.hget(keys.meta, 'trimmed')
+    expect(Number.parseInt(trimmed ?? '0', 10)).toBe(Number.parseInt(oldest?.[0] ?? '0', 10) - 1)
   })
 })

@@ -44,6 +44,11 @@ export class Probe<Data> implements Subscriber<Data> {
     if (this.takes) this.giveBack(this.#held.length)
   }
 
+  /** What nobody can hand over any more is passed over. */
+  gap(goOn: () => void): void {
+    goOn()
+  }
+
   interrupted(reason: string): void {
     this.interruptions.push(reason)
     this.#held = []

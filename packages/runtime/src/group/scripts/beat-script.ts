@@ -1,4 +1,6 @@
 import { defineScript, type Script } from '../../connection/script.ts'
+import { activityLua } from '../../retention/activity-lua.ts'
+import { gapLua } from '../../retention/gap-lua.ts'
 import { MEMBER_FIELD, memberRecordLua, nativeGroupLua } from '../member-record.ts'
 
 /** Says that a member is alive, and shows it the others. */
@@ -8,11 +10,14 @@ export const beatScript: Script = defineScript(
 --[[ Raises a member's beat, records the group's checkpoint (everything up to it is settled) and tells
 of all other consumers of the native group and of all other member records.
 KEYS 1 stream, 2 meta, 3 state, 4 redrive
-ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 host, 6 seconds after which a revoked record goes
+ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 host, 6 seconds after which a revoked record goes,
+     7 the gap that the caller has told of or ''
 Answers {'OK', own pending, redrive length, entries-added, last-generated-id,
-  {name, record or '', pending or -1, ...}}
+  {name, record or '', pending or -1, ...}, gap or ''}
   or {'GONE'}, {'REVOKED'}, {'RECREATED'}, {'NOGROUP'}
 ]]
+${activityLua}
+${gapLua}
 ${memberRecordLua}
 ${nativeGroupLua}
 local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
@@ -40,6 +45,12 @@ local position = native['last-delivered-id']
 if pending[1] > 0 then position = previous_id(pending[2]) end
 local figures = fields_of(redis.call('XINFO', 'STREAM', stream))
 if position then redis.call('HSET', state, 'position', position, 'added', figures['entries-added']) end
+
+local noted = redis.call('HMGET', state, 'gap', 'active')
+local gap = remaining_gap(noted[1] or '', ARGV[7])
+if gap ~= (noted[1] or '') then redis.call('HSET', state, 'gap', gap) end
+local active = sign_of_life(noted[2])
+if active then redis.call('HSET', state, 'active', active) end
 
 local counts = {}
 for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
@@ -71,6 +82,6 @@ counts[name] = nil
 for who, _ in pairs(counts) do tell(who, '') end
 local redrive = redis.pcall('XLEN', KEYS[4])
 if type(redrive) == 'table' then redrive = 0 end
-return {'OK', own, redrive, figures['entries-added'], figures['last-generated-id'], others}
+return {'OK', own, redrive, figures['entries-added'], figures['last-generated-id'], others, gap}
 `,
 )

@@ -1,4 +1,6 @@
 import { defineScript, type Script } from '../../connection/script.ts'
+import { activityLua } from '../../retention/activity-lua.ts'
+import { NAME_FIELD } from '../../retention/names.ts'
 import { incarnationLua, streamIdLua } from '../../stream/incarnation.ts'
 import { memberRecordLua, nativeGroupLua } from '../member-record.ts'
 
@@ -13,7 +15,7 @@ KEYS 1 stream, 2 meta, 3 state
 ARGV 1 tag, 2 a new incarnation, 3 group, 4 consumer name, 5 nonce, 6 lease in ms, 7 host,
      8 start position: an id or 'latest', 9 predecessor's consumer name or '', 10 its token
 Answers {'OK', token, incarnation, generation, outcome, old position, position, predecessor, expired,
-  {id, idle, count, ... of all that is pending for the new name}}
+  {id, idle, count, ... of all that is pending for the new name}, gap or ''}
   where outcome is created, joined, group-recreated or recreated, and predecessor is NONE, OK, REVOKED
   or GONE;
   or {'REVOKED'} when others have claimed from the name before an answer could arrive;
@@ -21,6 +23,7 @@ Answers {'OK', token, incarnation, generation, outcome, old position, position, 
 ]]
 ${incarnationLua}
 ${streamIdLua}
+${activityLua}
 ${memberRecordLua}
 ${nativeGroupLua}
 local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
@@ -72,9 +75,16 @@ if outcome ~= 'joined' then
   redis.call('HSET', state, 'kind', 'group', 'incarnation', incarnation, 'position', position,
     'added', figures['entries-added'])
   redis.call('HINCRBY', state, 'generation', 1)
-  local floor = redis.call('HGET', meta, 'floor')
-  if floor and id_before(position, floor) then redis.call('HSET', meta, 'floor', position) end
+  local retained = redis.call('HMGET', meta, 'floor', 'trimmed')
+  if retained[1] and id_before(position, retained[1]) then redis.call('HSET', meta, 'floor', position) end
+  -- Whoever asks for a place in the stream that is gone is told so; how much was there nobody knows.
+  if outcome == 'created' and position ~= '0-0' and retained[2] and id_before(position, retained[2])
+    and not id_before(figures['last-generated-id'], retained[2]) then
+    redis.call('HSET', state, 'gap', table.concat({position, retained[2], '', incarnation}, ','))
+  end
 end
+redis.call('HSET', meta, '${NAME_FIELD}' .. group, 'group')
+redis.call('HSET', state, 'active', server_ms())
 
 local here = member_of(state, name)
 local token
@@ -118,6 +128,6 @@ repeat
 until #page < 500
 local generation = redis.call('HGET', state, 'generation')
 return {'OK', token, incarnation, generation, outcome, known[2] or position, position,
-  predecessor, expired, mine}
+  predecessor, expired, mine, redis.call('HGET', state, 'gap') or ''}
 `,
 )

@@ -354,6 +354,7 @@ export class Lane {
       if (batch.first === 0) failEvents(streamName, batch.events, known)
     }
     this.#appended = this.#committed
+    this.#readAhead.cutBackTo(this.#committed)
     this.#taken = Math.min(this.#taken, this.#appended)
     this.#resolved = Math.min(this.#resolved, this.#appended)
     // What is in the stream and could not be removed is tried again with the next transaction.

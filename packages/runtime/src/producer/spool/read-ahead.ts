@@ -38,6 +38,11 @@ export class ReadAhead {
     this.#readThrough = position
   }
 
+  /** Positions behind this one were not written after all, and will come again. */
+  cutBackTo(committed: number): void {
+    this.#readThrough = Math.min(this.#readThrough, committed)
+  }
+
   /** Reads on, if there is more on disk and room in memory. */
   fill(file: string | undefined, committed: number): void {
     if (this.#isReading || file === undefined || this.#readThrough >= committed) return

@@ -5,7 +5,14 @@ import { pause } from '../../lifecycle/signals.ts'
 import type { StreamKeys } from '../../stream/keys.ts'
 import type { OutgoingEvent } from '../encode.ts'
 import type { ResolvedProducerOptions } from '../options.ts'
-import { type GiveUpAll, newEpoch, type PublishableStream, SendLoop, type Sender } from '../send.ts'
+import {
+  type GiveUpAll,
+  isEnd,
+  newEpoch,
+  type PublishableStream,
+  SendLoop,
+  type Sender,
+} from '../send.ts'
 import { openWindow } from '../window.ts'
 import { ageMs, assertFresh } from './age.ts'
 import { Lane, type LaneSettings } from './lane.ts'
@@ -55,10 +62,14 @@ export class SpoolingSender implements Sender {
     this.#own.hold()
   }
 
-  offer(event: OutgoingEvent): void {
+  start(): void {
     this.#started ??= this.#start()
-    this.#own.offer(event)
     if (this.#cancelWatch === undefined) this.#watchIn(this.#settings.spool.afterMs)
+  }
+
+  offer(event: OutgoingEvent): void {
+    this.start()
+    this.#own.offer(event)
   }
 
   prune(): void {
@@ -154,7 +165,7 @@ export class SpoolingSender implements Sender {
   #loop(window: ReturnType<typeof openWindow<OutgoingEvent>>): SendLoop {
     const { core, keys, stream, options, giveUpAll } = this.#settings
     const giveUp = (error: MillraceError): void => {
-      if (error.code === 'SPOOL_EXPIRED') this.#fail(error)
+      if (isEnd(error)) this.#fail(error)
       else giveUpAll(error)
     }
     return new SendLoop(core, keys, stream, options, giveUp, window)
