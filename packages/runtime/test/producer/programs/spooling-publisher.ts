@@ -16,7 +16,8 @@ export interface SpoolingPublisherPlan {
   /** Its number among the processes that take turns. */
   readonly turn: number
   readonly events: number | undefined
-  readonly afterMs: number
+  /** Without it the producer waits instead of spooling. */
+  readonly afterMs: number | undefined
 }
 
 const plan = JSON.parse(process.argv[2] ?? '') as SpoolingPublisherPlan
@@ -26,8 +27,12 @@ const core = createCore(resolveConnectOptions(plan.url, {}))
 const stream = defineStream<{ turn: number; n: number }>('flights')
 const producer = new Producer<{ turn: number; n: number }, PublishResult>(core, stream, {
   producerId: 'tower',
-  whenUnavailable: 'spool',
-  spool: { directory: plan.directory, afterMs: plan.afterMs },
+  ...(plan.afterMs === undefined
+    ? {}
+    : {
+        whenUnavailable: 'spool',
+        spool: { directory: plan.directory, afterMs: plan.afterMs },
+      }),
 })
 
 let next = 0

@@ -1,11 +1,21 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { startRedis, waitFor } from '@millrace/testkit'
+import { startFaultProxy, startRedis, waitFor } from '@millrace/testkit'
 import { describe, expect, it } from 'vitest'
+import { channels } from '../../../src/diagnostics.ts'
 import { killPublishers, publisher } from '../programs/kills.ts'
 import { seededRandom } from '../programs/seeded-random.ts'
 import { numbers, openRig, payloadsOf } from '../rig.ts'
@@ -138,4 +148,54 @@ describe('a spool on a disk that is full', () => {
     },
     60_000,
   )
+
+  it.skipIf(process.getuid?.() !== 0)(
+    `has room again for what was under way (skipped: ${reason})`,
+    async () => {
+      await using redis = await startRedis()
+      await using proxy = await startFaultProxy(redis)
+      using rig = openRig(proxy.url, 60_000)
+      using directory = spoolDirectory()
+      const disk = join(directory.path, 'disk')
+      mkdirSync(disk)
+      await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk])
+      try {
+        await using producer = spoolingProducer(rig.core, disk)
+        await producer.publish({ n: 0 })
+        await waitFor(async () => (await redis.client().xlen(KEY)) === 1, { describe: 'the first' })
+        const refusals: Error[] = []
+        const off = channels.loopFailed.subscribe(({ loop, error }) => {
+          if (loop === 'spool') refusals.push(error)
+        })
+        const filler = join(disk, 'filler')
+        fillUp(filler)
+        proxy.blackhole('toClient')
+        const underWay = producer.publishMany(numbers(1_500).slice(1))
+        await waitFor(() => refusals.length > 0, { describe: 'the disk to refuse' })
+        rmSync(filler)
+        expect(new Set(storedOf(await underWay))).toEqual(new Set(['spool']))
+        await producer.publishMany(numbers(3_000).slice(1_500))
+        proxy.resetAll()
+        await proxy.heal()
+        await waitFor(async () => (await redis.client().xlen(KEY)) === 3_000, { describe: 'all' })
+        await producer.close()
+        off()
+        expect(refusals[0]).toMatchObject({ code: 'SPOOL_FULL' })
+        expect(await payloadsOf(redis.client(), KEY)).toEqual(numbers(3_000))
+      } finally {
+        await run('umount', [disk])
+      }
+    },
+    60_000,
+  )
 })
+
+/** Writes until the disk takes no more. */
+function fillUp(path: string): void {
+  const file = openSync(path, 'w')
+  try {
+    for (;;) writeSync(file, Buffer.alloc(4_096))
+  } catch {
+    closeSync(file)
+  }
+}

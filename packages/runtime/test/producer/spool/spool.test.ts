@@ -7,6 +7,9 @@ import {
 } from '@millrace/testkit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { channels, type SpoolAdopted, type SpoolChanged } from '../../../src/diagnostics.ts'
+import { isMillraceError } from '../../../src/errors.ts'
+import type { ProducerOptions } from '../../../src/producer/options.ts'
+import { Producer } from '../../../src/producer/producer.ts'
 import { entriesOf, numbers, openRig, payloadsOf } from '../rig.ts'
 import {
   KEY,
@@ -14,6 +17,7 @@ import {
   spoolDirectory,
   spoolingProducer,
   storedOf,
+  stream,
 } from './spool-rig.ts'
 
 describe('the spool of a producer', () => {
@@ -226,5 +230,52 @@ describe('the spool of a producer', () => {
     await patient.publish({ n: 10 })
     await inStream(11)
     expect(await payloadsOf(redis.client(), KEY)).toEqual(numbers(11))
+  })
+
+  it('sends what earlier processes have left without an event of its own', async () => {
+    using rig = openRig(redis.url, 1_000)
+    await redis.kill('SIGKILL')
+    const earlier = spoolingProducer(rig.core, directory.path)
+    await earlier.publishMany(numbers(10))
+    await earlier.close()
+    await redis.restart()
+    await using producer = spoolingProducer(rig.core, directory.path).start()
+    await inStream(10)
+    await producer.close()
+    expect(directory.files()).toEqual([])
+  })
+
+  it('is refused without a producer id, without a directory, and where it would not be used', () => {
+    using rig = openRig(redis.url)
+    const refusal =
+      (options: ProducerOptions): (() => unknown) =>
+      () =>
+        new Producer(rig.core, stream, options)
+    const { path } = directory
+    expect(refusal({ whenUnavailable: 'spool' })).toThrow(/spool must be given.*producerId must be/)
+    expect(refusal({ producerId: 'tower', spool: { directory: path } })).toThrow(
+      /spool is only for/,
+    )
+    const spool = { directory: '', maxBytes: 0, maxAgeMs: 8 * 24 * 3_600_000, afterMs: 1 }
+    expect(refusal({ producerId: 'tower', whenUnavailable: 'spool', spool })).toThrow(
+      /spool.directory.*spool.maxBytes.*spool.maxAgeMs.*spool.afterMs/,
+    )
+  })
+
+  it('is left alone when the connection is closed under it, and publishing ends at once', async () => {
+    const rig = openRig(redis.url, 1_000)
+    await redis.kill('SIGKILL')
+    const producer = spoolingProducer(rig.core, directory.path)
+    await producer.publishMany(numbers(10))
+    rig[Symbol.dispose]()
+    await waitFor(
+      async () => {
+        const outcome = await producer.publish({ n: 10 }).catch((error: unknown) => error)
+        return isMillraceError(outcome, 'CLOSED')
+      },
+      { describe: 'the producer to see that its connection was closed' },
+    )
+    await producer.close()
+    expect(directory.files()).toHaveLength(1)
   })
 })
