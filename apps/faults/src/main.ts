@@ -25,15 +25,20 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(helpText)
       return 0
     case 'list':
-      for (const { name, about, short } of catalogue)
-        process.stdout.write(`${short === true ? '*' : ' '} ${name.padEnd(30)} ${about}\n`)
-      process.stdout.write('* belongs to the short selection\n')
+      process.stdout.write(listText())
       return 0
     case 'run':
       return run(options)
     default:
       return options.what satisfies never
   }
+}
+
+function listText(): string {
+  const lines = catalogue.map(
+    ({ name, about, short }) => `${short === true ? '*' : ' '} ${name.padEnd(30)} ${about}`,
+  )
+  return `${lines.join('\n')}\n* belongs to the short selection\n`
 }
 
 async function run(options: Options): Promise<number> {
