@@ -38,7 +38,7 @@ ${activityLua}
 local stream, meta, state = KEYS[1], KEYS[2], KEYS[3]
 local f = redis.call('HMGET', state, 'kind', 'token', 'released', 'beat', 'leaseMs', 'holder',
   'position', 'incarnation', 'index', 'ranges', 'attempts', 'counter', 'dead', 'deaths', 'diedAt',
-  'quarantine', 'ahead', 'gap')
+  'quarantine', 'ahead', 'gap', 'expired')
 local kind, token, released = f[1], f[2], f[3]
 if kind and kind ~= 'consumer' then return {'KIND', kind} end
 local held = token and token ~= '' and released ~= '1'
@@ -133,7 +133,7 @@ redis.call('HSET', state, 'kind', 'consumer', 'name', ARGV[2], 'incarnation', in
   'position', position, 'index', index, 'ranges', ranges, 'attempts', attempts, 'dead', dead,
   'counter', counter, 'token', counter .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
   'beat', '0', 'released', '0', 'deaths', deaths, 'diedAt', died_at, 'quarantine', quarantine,
-  'ahead', ahead, 'gap', gap, 'active', server_ms())
+  'ahead', ahead, 'gap', gap, 'expired', f[19] or '0', 'active', server_ms())
 return {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, before,
   died and '1' or '', dead, quarantine, gap}
 `,
