@@ -1,4 +1,5 @@
 import { optionProblems, wholeNumber } from '../../lifecycle/options.ts'
+import { RECORD_LIFETIME_SECONDS } from '../append-script.ts'
 
 /** Where and how much a producer keeps on disk while Redis is away. */
 export interface SpoolOptions {
@@ -43,8 +44,8 @@ const defaults = Object.freeze({
   afterMs: 500,
 })
 
-/** Below the seven days that a producer epoch is remembered, with time left for sending. */
-const GREATEST_AGE_MS = 6.5 * 24 * 3_600_000
+/** Below what a producer epoch is remembered, with time left for sending. */
+const GREATEST_AGE_MS = RECORD_LIFETIME_SECONDS * 1_000 - 12 * 3_600_000
 
 export function spoolProblems(options: SpoolOptions): string[] {
   const problems = optionProblems(

@@ -149,7 +149,7 @@ describe('a spool file', () => {
 describe('a producer with a damaged spool', () => {
   it('stops, says which file and how much of it can be read, keeps it, and sends nothing of it', async () => {
     await using redis = await startRedis()
-    using rig = openRig(redis.url, 1_000)
+    using rig = openRig(redis.url, 30_000)
     using directory = spoolDirectory()
     await redis.kill('SIGKILL')
     for (const first of [0, 10]) {

@@ -112,7 +112,7 @@ describe('a spool on a disk that is full', () => {
     `refuses with a clear error, and goes on when there is room (skipped: ${reason})`,
     async () => {
       await using redis = await startRedis({ persistence: true })
-      using rig = openRig(redis.url, 2_000)
+      using rig = openRig(redis.url, 30_000)
       using directory = spoolDirectory()
       const disk = join(directory.path, 'disk')
       mkdirSync(disk)

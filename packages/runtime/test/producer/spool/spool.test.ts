@@ -91,7 +91,7 @@ describe('the spool of a producer', () => {
   })
 
   it('keeps what is only in it when it is closed, for the next process, which sends that first', async () => {
-    using rig = openRig(redis.url, 1_000)
+    using rig = openRig(redis.url, 30_000)
     await redis.kill('SIGKILL')
     for (const first of [0, 10, 20]) {
       const producer = spoolingProducer(rig.core, directory.path)
@@ -115,7 +115,7 @@ describe('the spool of a producer', () => {
   })
 
   it('sends events of its own only after those of earlier processes, also over the disk', async () => {
-    using rig = openRig(proxy.url, 1_000)
+    using rig = openRig(proxy.url, 30_000)
     await using earlier = spoolingProducer(rig.core, directory.path)
     proxy.blackhole('toServer')
     await earlier.publishMany(numbers(2_000))
@@ -131,7 +131,7 @@ describe('the spool of a producer', () => {
   })
 
   it('leaves the file of a producer that is at work alone, and takes it over when that has ended', async () => {
-    using rig = openRig(proxy.url, 1_000)
+    using rig = openRig(proxy.url, 30_000)
     proxy.blackhole('toServer')
     await using first = spoolingProducer(rig.core, directory.path)
     await using second = spoolingProducer(rig.core, directory.path)
@@ -156,7 +156,7 @@ describe('the spool of a producer', () => {
   })
 
   it('refuses a call that does not fit as a whole, and takes smaller ones', async () => {
-    using rig = openRig(proxy.url, 1_000)
+    using rig = openRig(proxy.url, 30_000)
     proxy.blackhole('toServer')
     await using producer = spoolingProducer(rig.core, directory.path, { maxBytes: 10_000 })
     const size = 'data{"n":1}'.length
@@ -175,7 +175,7 @@ describe('the spool of a producer', () => {
   })
 
   it('goes on under a new epoch with what Redis has forgotten', async () => {
-    using rig = openRig(proxy.url, 1_000)
+    using rig = openRig(proxy.url, 30_000)
     await using producer = spoolingProducer(rig.core, directory.path)
     await producer.publishMany(numbers(100))
     await inStream(100)
@@ -215,7 +215,7 @@ describe('the spool of a producer', () => {
   })
 
   it('gives nothing away that is too old, and keeps it', async () => {
-    using rig = openRig(redis.url, 1_000)
+    using rig = openRig(redis.url, 30_000)
     await redis.kill('SIGKILL')
     const producer = spoolingProducer(rig.core, directory.path)
     await producer.publishMany(numbers(10))
@@ -233,7 +233,7 @@ describe('the spool of a producer', () => {
   })
 
   it('sends what earlier processes have left without an event of its own', async () => {
-    using rig = openRig(redis.url, 1_000)
+    using rig = openRig(redis.url, 30_000)
     await redis.kill('SIGKILL')
     const earlier = spoolingProducer(rig.core, directory.path)
     await earlier.publishMany(numbers(10))
@@ -263,7 +263,7 @@ describe('the spool of a producer', () => {
   })
 
   it('is left alone when the connection is closed under it, and publishing ends at once', async () => {
-    const rig = openRig(redis.url, 1_000)
+    const rig = openRig(redis.url, 30_000)
     await redis.kill('SIGKILL')
     const producer = spoolingProducer(rig.core, directory.path)
     await producer.publishMany(numbers(10))
