@@ -135,7 +135,8 @@ export class Cast implements AsyncDisposable {
   }
 
   #note(problem: unknown): void {
-    this.#problems.push(problem instanceof Error ? problem.message : String(problem))
+    const text = problem instanceof Error ? problem.message : String(problem)
+    if (!this.#problems.includes(text)) this.#problems.push(text)
   }
 
   async #answered<T>(name: ProcessName, answer: Promise<T> | undefined): Promise<T | undefined> {
