@@ -71,7 +71,7 @@ export function formatEntry(entry: JournalEntry): string {
 }
 
 /** @throws Error when the line was not written by a journal */
-export function parseEntry(line: string): JournalEntry {
+function parseEntry(line: string): JournalEntry {
   const match = /^(\d+) (\d+-\d+) ([\d.]+) ([\d.]+) ([01])$/.exec(line)
   if (match === null) throw new Error(`this is no line of a journal: ${JSON.stringify(line)}`)
   return {

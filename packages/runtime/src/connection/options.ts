@@ -93,7 +93,7 @@ export interface ResolvedConnectOptions {
   readonly clientName: string
 }
 
-export type ResolvedAddress =
+type ResolvedAddress =
   | { readonly kind: 'standalone'; readonly node: RedisOptions }
   | { readonly kind: 'sentinel'; readonly node: RedisOptions }
   | { readonly kind: 'cluster'; readonly seeds: readonly HostPort[]; readonly node: RedisOptions }

@@ -111,11 +111,6 @@ export function isPassing(trouble: Trouble): boolean {
   }
 }
 
-/** Whether the connection itself should be given up: the node is the wrong one or does not answer. */
-export function endsConnection(trouble: Trouble): boolean {
-  return trouble === 'read-only' || trouble === 'disconnected'
-}
-
 /** Turns whatever Redis or the client threw into the one error class. */
 export function fromRedis(
   error: unknown,

@@ -25,7 +25,7 @@ export interface Session {
   end(reason: string): void
 }
 
-export interface ServerIdentity {
+interface ServerIdentity {
   readonly product: 'redis' | 'valkey'
   readonly version: string
 }

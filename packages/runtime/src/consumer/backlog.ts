@@ -9,7 +9,7 @@ import { MOST_RANGES, type Range } from './ranges.ts'
  * - `held`: an attempt failed; waits for the next one and holds its lane back.
  * - `done`: processed, or settled otherwise.
  */
-export type EntryPhase = 'done' | 'held' | 'queued' | 'running'
+type EntryPhase = 'done' | 'held' | 'queued' | 'running'
 
 /** One event on its way through a consumer. */
 export interface Entry<Data> {

@@ -1,6 +1,5 @@
 import { ConsumerRedrives } from '../dead-letters/consumer-redrives.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
-import { channels } from '../diagnostics.ts'
 import { messageOf, MillraceError } from '../errors.ts'
 import { LeaseTrust } from '../lease/trust.ts'
 import { gapError, type ReportedGap, reportGap } from '../retention/gap.ts'
@@ -9,7 +8,7 @@ import type { Decoded } from '../stream/event.ts'
 import { idOf } from '../tail/batch.ts'
 import type { Subscriber, Subscription } from '../tail/subscription.ts'
 import type { Grant } from './acquire-script.ts'
-import { formatAttempts } from './attempts.ts'
+import { AttemptBook } from './attempts.ts'
 import { Backlog, type Entry } from './backlog.ts'
 import type { CheckpointAnswer, CheckpointRequest } from './checkpoint-script.ts'
 import { Confirmations } from './confirmations.ts'
@@ -18,7 +17,8 @@ import { moveEntry } from './move-entry.ts'
 import type { Pulsed } from './pulse.ts'
 import { Quarantine, type StartVerdict } from './quarantine.ts'
 import { formatRanges, inRanges } from './ranges.ts'
-import { recordStart } from './start-script.ts'
+import { recordStartOf } from './record-start.ts'
+import { reportCheckpoint, reportInterruption, reportPosition } from './reports.ts'
 import type { TenureEnd, TenureScope } from './tenure-scope.ts'
 
 /** How long storing what is done and giving the lease back may take when the owner's policy says stop. */
@@ -45,7 +45,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   readonly #backlog: Backlog<Data>
   readonly #handOut: HandOut<Data>
   readonly #subscription: Subscription
-  readonly #attempts: Map<string, number>
+  readonly #attempts: AttemptBook
   readonly #end: (end: TenureEnd) => void
   #over = false
   #draining = false
@@ -61,7 +61,6 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   /** What may be the greatest instead of what is stored, because a neighbour deletes events. */
   #named: readonly string[] = []
   #rangesStored: string
-  #attemptsDirty = false
   /** The gap that was told of last, until the server has heard of it. */
   #toldGap = ''
   readonly #trust: LeaseTrust
@@ -80,7 +79,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.creditEvents = options.maxInFlight
     this.creditBytes = options.maxInFlightBytes
     this.leaseMs = options.leaseMs
-    this.#attempts = new Map(grant.attempts)
+    this.#attempts = new AttemptBook(grant.attempts)
     this.#quarantine = new Quarantine(
       scope.core.clock,
       {
@@ -190,8 +189,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     if (this.#over) return
     const nowMs = this.#scope.core.clock.monotonicMs()
     for (const decoded of batch) {
-      const attempts = this.#attempts.get(idOf(decoded)) ?? 0
-      const entry = this.#backlog.receive(decoded, attempts, nowMs)
+      const entry = this.#backlog.receive(decoded, this.#attempts.of(idOf(decoded)), nowMs)
       if (entry === undefined) this.#release(decoded.bytes)
       else this.#handOut.add(entry)
     }
@@ -200,12 +198,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   interrupted(reason: string): void {
     if (this.#over) return
-    channels.loopFailed.publish({
-      loop: 'consumer',
-      stream: this.#scope.streamName,
-      name: this.name,
-      error: new Error(reason),
-    })
+    reportInterruption(this.#scope, reason)
     this.#handOut.dropQueued()
     this.#redrives.forgetQueued()
     this.#backlog.prepareReread()
@@ -250,7 +243,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   completed(entry: Entry<Data>): void {
     const { bytes } = entry
-    if (this.#attempts.size > 0 && this.#attempts.delete(entry.id)) this.#attemptsDirty = true
+    this.#attempts.forget(entry.id)
     this.#backlog.settle(entry)
     this.#release(bytes)
     const every = this.#quarantine.checkpointEvery(this.#scope.options.checkpointEvery)
@@ -258,8 +251,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   }
 
   attemptFailed(entry: Entry<Data>): void {
-    this.#attempts.set(entry.id, entry.attempts)
-    this.#attemptsDirty = true
+    this.#attempts.note(entry.id, entry.attempts)
     this.#scope.pulse.soon(this)
   }
 
@@ -303,11 +295,10 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       named: this.#named,
       index: this.#backlog.index,
       ranges: ranges === this.#rangesStored ? undefined : ranges,
-      attempts: this.#attemptsDirty ? formatAttempts(this.#attempts) : undefined,
+      attempts: this.#attempts.takeChanges(),
       release: this.#releasing,
       toldGap: this.#toldGap,
     }
-    this.#attemptsDirty = false
     this.#confirmations.made(request)
     return request
   }
@@ -318,7 +309,9 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       case 'ok':
         this.#confirmed(request, sentMs)
         if (answer.gap !== undefined) this.#passGap(answer.gap)
-        if (answer.imageRecreated) this.#reportPosition('group-recreated', IMAGE_VANISHED)
+        if (answer.imageRecreated) {
+          reportPosition(this.#scope, 'group-recreated', this.watermark, this.#stored, IMAGE_VANISHED)
+        }
         this.#proceed(request)
         if (!this.#over && !this.#draining) this.#redrives.notice(answer.redriving)
         return
@@ -351,12 +344,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#stored = request.to
     const before = this.#backlog.passedCount
     this.#backlog.stored(request.to)
-    channels.checkpointed.publish({
-      stream: this.#scope.streamName,
-      name: this.name,
-      position: request.to,
-      events: before - this.#backlog.passedCount,
-    })
+    reportCheckpoint(this.#scope, request.to, before - this.#backlog.passedCount)
   }
 
   /** Tells of a gap, once; answers whether to go on behind it. */
@@ -392,7 +380,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   /** An entry lies where only processed ones should, or the position is not what we had. */
   #refused(request: CheckpointRequest, stored: string, found: readonly string[]): void {
     // The request was refused as a whole, its attempts too.
-    if (request.attempts !== undefined) this.#attemptsDirty = true
+    if (request.attempts !== undefined) this.#attempts.tellAgain()
     const processed = found.length > 0 && found.every((id) => this.#backlog.hasProcessed(id))
     if (stored === this.#stored && processed) {
       // A neighbour deleted the events that we name; the ones before them are ours as well.
@@ -403,40 +391,16 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     }
     const wanted = request.to === '' ? this.#stored : request.to
     const detail = `the server refused to go from ${stored} to ${wanted}`
-    this.#reportPosition('rewound', detail, stored)
+    reportPosition(this.#scope, 'rewound', this.watermark, stored, detail)
     this.#finish({ why: 'resync', detail })
   }
 
-  #reportPosition(change: 'group-recreated' | 'rewound', detail: string, to = this.#stored): void {
-    channels.positionChanged.publish({
-      stream: this.#scope.streamName,
-      name: this.name,
-      change,
-      from: this.#backlog.watermark,
-      to,
-      detail,
-    })
-  }
-
   async #recordStart(id: string, attempts: number, left: number): Promise<'run' | 'wait'> {
-    this.#attempts.set(id, attempts)
-    const { core, keys } = this.#scope
-    const request = {
-      name: this.name,
-      token: this.#grant.fence.token,
-      attempts: formatAttempts(this.#attempts),
-      left,
-    }
-    try {
-      const ours = await core.connections.call('control', keys.tag, (session) =>
-        recordStart(session, keys, request),
-      )
-      if (ours) return 'run'
-      this.#finish({ why: 'lost', detail: 'another holder took over' })
-    } catch (failure) {
-      this.#finish({ why: 'resync', detail: messageOf(failure) })
-    }
-    return 'wait'
+    this.#attempts.note(id, attempts)
+    const { token } = this.#grant.fence
+    const end = await recordStartOf(this.#scope, { token, attempts: this.#attempts.text, left })
+    if (end !== undefined) this.#finish(end)
+    return end === undefined ? 'run' : 'wait'
   }
 
   /** Credit goes back to the subscription unless too many done events wait for one below them. */

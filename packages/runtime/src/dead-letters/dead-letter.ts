@@ -80,7 +80,7 @@ export function eventEntry([id, fields]: StoredEntry, binary: boolean): RawEntry
 }
 
 /** The id that the event had in its stream; undefined where nobody noted it. */
-export function eventIdOf(fields: readonly (string | Buffer)[]): string | undefined {
+function eventIdOf(fields: readonly (string | Buffer)[]): string | undefined {
   const id = lastValue(fields, deadLetterFields.id)
   return id !== undefined && isStreamId(String(id)) ? String(id) : undefined
 }

@@ -20,7 +20,7 @@ export interface MemberRecord {
  * - `revoked`: others have claimed its entries. The record stays, because a read that is still blocked
  *   under the name takes the next event.
  */
-export type Standing = 'live' | 'released' | 'revoked'
+type Standing = 'live' | 'released' | 'revoked'
 
 /** The prefix of the fields in the state that are member records. */
 export const MEMBER_FIELD = 'member:'

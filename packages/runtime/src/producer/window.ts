@@ -84,7 +84,7 @@ export interface Rejected<E> {
 }
 
 /** As many batches as the record in Redis remembers the answers of. */
-export const MOST_BATCHES = 16
+const MOST_BATCHES = 16
 
 /** A window on a new epoch, or on one that an earlier process has left at this sequence. */
 export function openWindow<E>(epoch: string, nextSequence = 1): Window<E> {

@@ -10,7 +10,7 @@ export interface Cursor {
 }
 
 /** @throws MillraceError `CURSOR_INVALID` */
-export function parseCursor(text: string, stream: string): Cursor {
+function parseCursor(text: string, stream: string): Cursor {
   const dot = text.lastIndexOf('.')
   const id = text.slice(dot + 1)
   if (dot < 0 || !isStreamId(id)) {

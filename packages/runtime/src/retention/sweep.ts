@@ -5,9 +5,9 @@ import type { StreamKeys } from '../stream/keys.ts'
 import { sweepScript } from './sweep-script.ts'
 
 /** Entries that one call removes: some milliseconds of the server's time at most. */
-export const MOST_REMOVED = 10_000
+const MOST_REMOVED = 10_000
 /** Pending entries of one group that one call looks at. */
-export const MOST_PENDING = 256
+const MOST_PENDING = 256
 
 export interface SweepRequest {
   readonly retention: Retention
@@ -89,7 +89,7 @@ export async function sweep(
 }
 
 /** As it stands in `:meta`: maximum age in ms, maximum length, hard maximum length (0: none), unread. */
-export function formatRetention({ maxAgeMs, maxLength, hardMaxLength, unread }: Retention): string {
+function formatRetention({ maxAgeMs, maxLength, hardMaxLength, unread }: Retention): string {
   return [...[maxAgeMs, maxLength, hardMaxLength].map(bound), unread].join(',')
 }
 

@@ -4,7 +4,7 @@ import type { Reading } from './bed.ts'
 import { idsOf } from './ids-of.ts'
 
 /** An event for which publish has answered. */
-export interface Accepted {
+interface Accepted {
   readonly id: string
   readonly n: number
   readonly tookMs: number

@@ -55,7 +55,9 @@ async function startTls(): Promise<{ url: string; [Symbol.asyncDispose](): Promi
   })
   return {
     url: `rediss://127.0.0.1:${port}`,
-    [Symbol.asyncDispose]: () => redis[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await redis[Symbol.asyncDispose]()
+    },
   }
 }
 

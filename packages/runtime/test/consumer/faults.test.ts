@@ -316,6 +316,7 @@ describe('Keys that vanish', () => {
         describe: 'the image',
       },
     )
+    await waitFor(() => positions.length > 0, { describe: 'the word of it' })
     expect(positions.map(({ change }) => change)).toEqual(['group-recreated'])
     expect(handled).toEqual(range(6))
   })

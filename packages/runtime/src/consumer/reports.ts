@@ -1,0 +1,31 @@
+import { channels } from '../diagnostics.ts'
+
+interface Whose {
+  readonly streamName: string
+  readonly options: { readonly name: string }
+}
+
+/** The position on the server is not, or not shown, where it was thought to be. */
+export function reportPosition(
+  { streamName: stream, options: { name } }: Whose,
+  change: 'group-recreated' | 'rewound',
+  from: string,
+  to: string,
+  detail: string,
+): void {
+  channels.positionChanged.publish({ stream, name, change, from, to, detail })
+}
+
+/** The position was stored, so many events further on. */
+export function reportCheckpoint(
+  { streamName: stream, options: { name } }: Whose,
+  position: string,
+  events: number,
+): void {
+  channels.checkpointed.publish({ stream, name, position, events })
+}
+
+/** Reading was interrupted, and goes on once the server has confirmed what is known here. */
+export function reportInterruption({ streamName: stream, options: { name } }: Whose, reason: string): void {
+  channels.loopFailed.publish({ loop: 'consumer', stream, name, error: new Error(reason) })
+}
