@@ -63,7 +63,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   },
   DEAD_LETTER_FULL: {
     retryable: false,
-    meaning: 'The dead-letter stream reached its length cap, so no further event can be moved there.',
+    meaning:
+      'The dead-letter stream reached its length cap, so no further event can be moved there.',
     remedy: 'Redrive or discard dead letters, then start the consumer again.',
   },
   GAP: {
@@ -93,7 +94,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   },
   NAME_IN_USE: {
     retryable: false,
-    meaning: 'The name belongs to a consumer group where a consumer was asked for, or the other way round.',
+    meaning:
+      'The name belongs to a consumer group where a consumer was asked for, or the other way round.',
     remedy: 'Choose another name.',
   },
   OPTIONS_INVALID: {
@@ -114,7 +116,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   PAYLOAD_TOO_LARGE: {
     retryable: false,
     meaning: 'The encoded event is larger than the stream’s limit.',
-    remedy: 'Send a smaller payload, raise `limits.maxPayloadBytes`, or keep the payload elsewhere.',
+    remedy:
+      'Send a smaller payload, raise `limits.maxPayloadBytes`, or keep the payload elsewhere.',
   },
   PERMISSION_DENIED: {
     retryable: false,
@@ -128,20 +131,23 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   },
   SERVER_UNSUPPORTED: {
     retryable: false,
-    meaning: 'The server is older than Redis 7.0 or Valkey 8, or lacks a command that Millrace needs.',
+    meaning:
+      'The server is older than Redis 7.0 or Valkey 8, or lacks a command that Millrace needs.',
     remedy: 'Upgrade the server.',
   },
   SPOOL_CORRUPT: {
     retryable: false,
     meaning:
       'A spool file is damaged. Nothing of it was sent, it was kept, and its producer stopped; the message names the file and what of it can be read.',
-    remedy: 'Move the file and its companions away, make a new producer, and rescue the events as `docs/durability.md` says.',
+    remedy:
+      'Move the file and its companions away, make a new producer, and rescue the events as `docs/durability.md` says.',
   },
   SPOOL_EXPIRED: {
     retryable: false,
     meaning:
       'The spool holds events older than `spool.maxAgeMs`, of which Redis may no longer know whether they are in the stream. They are kept, and the producer stopped.',
-    remedy: 'Raise `spool.maxAgeMs` if it is below its limit; otherwise go on as with `SPOOL_CORRUPT`.',
+    remedy:
+      'Raise `spool.maxAgeMs` if it is below its limit; otherwise go on as with `SPOOL_CORRUPT`.',
   },
   SPOOL_FAILED: {
     retryable: false,
@@ -150,7 +156,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   },
   SPOOL_FULL: {
     retryable: true,
-    meaning: 'Redis is away and the spool is full: `spool.maxBytes` is reached, or the disk is full. Nothing of the call was kept.',
+    meaning:
+      'Redis is away and the spool is full: `spool.maxBytes` is reached, or the disk is full. Nothing of the call was kept.',
     remedy: 'Publish less, wait for Redis, make room on the disk or raise `spool.maxBytes`.',
   },
   STATE_INVALID: {

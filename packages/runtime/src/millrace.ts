@@ -1,4 +1,8 @@
-import { type ConnectOptions, type RedisAddress, resolveConnectOptions } from './connection/options.ts'
+import {
+  type ConnectOptions,
+  type RedisAddress,
+  resolveConnectOptions,
+} from './connection/options.ts'
 import { Consumer } from './consumer/consumer.ts'
 import { type ConsumerOptions, resolveConsumerOptions } from './consumer/options.ts'
 import { Pulse } from './consumer/pulse.ts'
@@ -35,7 +39,10 @@ interface Closable {
  * @throws MillraceError `OPTIONS_INVALID`, `UNAVAILABLE`, `AUTH_FAILED`, `PERMISSION_DENIED`,
  * `SERVER_UNSUPPORTED`
  */
-export async function connect(address: RedisAddress, options: ConnectOptions = {}): Promise<Millrace> {
+export async function connect(
+  address: RedisAddress,
+  options: ConnectOptions = {},
+): Promise<Millrace> {
   const core = createCore(resolveConnectOptions(address, options))
   try {
     await core.connections.session('data', 'connect', { signal: options.signal })
@@ -118,7 +125,10 @@ export class Millrace {
     options: ProducerOptions = {},
   ): Producer<Input, PublishResult> {
     this.#assertOpen()
-    return this.#track(new Producer<Input, PublishResult>(this.#core, stream, options), this.#janitor.hold(stream, true))
+    return this.#track(
+      new Producer<Input, PublishResult>(this.#core, stream, options),
+      this.#janitor.hold(stream, true),
+    )
   }
 
   /** Reads from a position that the caller keeps; iterate it with `for await`. */
@@ -139,7 +149,10 @@ export class Millrace {
   }
 
   /** Each event to one of the members of a group. */
-  consumerGroup<Data>(stream: EventStream<never, Data>, options: GroupOptions): ConsumerGroup<Data> {
+  consumerGroup<Data>(
+    stream: EventStream<never, Data>,
+    options: GroupOptions,
+  ): ConsumerGroup<Data> {
     this.#assertOpen()
     return this.#track(
       new ConsumerGroup<Data>(this.#core, stream, options),

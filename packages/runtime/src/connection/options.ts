@@ -182,7 +182,8 @@ function resolveCluster(
   const urls = parseUrls('address.cluster', address.cluster, problems)
   const [first] = urls
   if (first === undefined) return undefined
-  if (urls.some((url) => url.db !== 0)) problems.push('address.cluster: a cluster has only database 0')
+  if (urls.some((url) => url.db !== 0))
+    problems.push('address.cluster: a cluster has only database 0')
   return {
     kind: 'cluster',
     seeds: urls.map(({ host, port }) => ({ host, port })),
@@ -220,7 +221,9 @@ function resolveSentinels(
       ...(first.password === undefined ? {} : { sentinelPassword: first.password }),
       ...(given.username === undefined ? {} : { username: given.username }),
       ...(given.password === undefined ? {} : { password: given.password }),
-      ...(secure === undefined ? {} : { tls: secure, sentinelTLS: secure, enableTLSForSentinelMode: true }),
+      ...(secure === undefined
+        ? {}
+        : { tls: secure, sentinelTLS: secure, enableTLSForSentinelMode: true }),
     },
   }
 }

@@ -241,7 +241,15 @@ export async function acquire(
 }
 
 function grantOf(text: readonly string[], nonce: string): Grant {
-  const [, counter = '0', position = '0-0', incarnation = '', index = '', ranges = '', attempts = ''] = text
+  const [
+    ,
+    counter = '0',
+    position = '0-0',
+    incarnation = '',
+    index = '',
+    ranges = '',
+    attempts = '',
+  ] = text
   return {
     fence: fenceOf(Number(counter), nonce),
     position,

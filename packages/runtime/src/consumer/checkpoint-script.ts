@@ -25,13 +25,14 @@ ${activityLua}
 ${gapLua}
 local stream, meta = KEYS[1], KEYS[2]
 local incarnation = redis.call('HGET', meta, 'incarnation') or ''
-local last, added, deleted = '', 0, '0-0'
+local last, added, deleted, first = '', 0, '0-0', nil
 if redis.call('EXISTS', stream) == 1 then
   local info = redis.call('XINFO', 'STREAM', stream)
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then last = info[i + 1] end
     if info[i] == 'entries-added' then added = info[i + 1] end
     if info[i] == 'max-deleted-entry-id' then deleted = info[i + 1] end
+    if info[i] == 'first-entry' then first = info[i + 1] and info[i + 1][1] end
   end
 end
 
@@ -43,6 +44,8 @@ local any_redrives = redis.call('EXISTS', unpack(redrives)) > 0
 -- Many consumers pass the same events, so the same question is asked many times.
 local asked = {}
 local function greatest(from, to)
+  -- XREVRANGE that ends before the first entry goes through the whole stream.
+  if not first or id_before(to, first) then return '' end
   local question = from .. ' ' .. to
   local known = asked[question]
   if known == nil then

@@ -122,7 +122,10 @@ export class Consumer<Data> {
   start(handler: ConsumerHandler<Data>): this {
     assertStartable(this.#state, this.name)
     if (typeof handler !== 'function') {
-      throw new MillraceError('OPTIONS_INVALID', `Consumer ${this.name}: the handler must be a function`)
+      throw new MillraceError(
+        'OPTIONS_INVALID',
+        `Consumer ${this.name}: the handler must be a function`,
+      )
     }
     this.#state = { is: 'starting' }
     this.#loop = this.#run(handler)
@@ -305,7 +308,10 @@ export class Consumer<Data> {
     let expected: { token: string; beat?: number } | undefined = own
     let observation: Observation | undefined
     while (!signal.aborted && this.#state.is !== 'draining') {
-      const { answer, sentMs } = await this.#ask(expected, expected !== undefined && expected === own)
+      const { answer, sentMs } = await this.#ask(
+        expected,
+        expected !== undefined && expected === own,
+      )
       if (!answer.held) {
         this.#reportGrant(answer.grant)
         return { grant: answer.grant, sentMs }
@@ -321,7 +327,11 @@ export class Consumer<Data> {
         expected = { token: answer.token, beat: answer.beat }
         observation = undefined
         if (gone || own === undefined || own.token !== answer.token) {
-          this.#report('taken-over', answer.token, gone ? 'its process is gone' : 'its lease ran out')
+          this.#report(
+            'taken-over',
+            answer.token,
+            gone ? 'its process is gone' : 'its lease ran out',
+          )
         }
         continue
       }
@@ -399,8 +409,18 @@ export class Consumer<Data> {
     this.#done.reject(error)
   }
 
-  #report(change: 'acquired' | 'lost' | 'released' | 'taken-over', token: string, reason: string): void {
-    channels.leaseChanged.publish({ stream: this.#stream.name, name: this.name, change, token, reason })
+  #report(
+    change: 'acquired' | 'lost' | 'released' | 'taken-over',
+    token: string,
+    reason: string,
+  ): void {
+    channels.leaseChanged.publish({
+      stream: this.#stream.name,
+      name: this.name,
+      change,
+      token,
+      reason,
+    })
   }
 
   #reportGrant(grant: Grant): void {

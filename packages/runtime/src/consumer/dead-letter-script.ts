@@ -1,6 +1,10 @@
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
-import { deadLetterFields, type DeadLetterReason, LONGEST_ERROR } from '../delivery/dead-letter-fields.ts'
+import {
+  deadLetterFields,
+  type DeadLetterReason,
+  LONGEST_ERROR,
+} from '../delivery/dead-letter-fields.ts'
 import { streamIdLua } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 

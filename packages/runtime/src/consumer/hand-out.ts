@@ -193,7 +193,8 @@ export class HandOut<Data> {
     }
     void recorded.then((verdict) => {
       if (this.#closed || verdict === 'wait') return
-      if (verdict === 'run') this.#handle(lane, entry, decoded.event, this.#settings.clock.monotonicMs())
+      if (verdict === 'run')
+        this.#handle(lane, entry, decoded.event, this.#settings.clock.monotonicMs())
       else this.#toDeadLetters(lane, entry, 'exhausted', DIED_WITH_IT)
     })
   }
@@ -290,7 +291,11 @@ export class HandOut<Data> {
         this.#toDeadLetters(lane, entry, next.reason, messageOf(error))
         return
       case 'stop':
-        this.#stop('HANDLER_FAILED', `the handler failed ${entry.attempts} times at ${entry.id}`, error)
+        this.#stop(
+          'HANDLER_FAILED',
+          `the handler failed ${entry.attempts} times at ${entry.id}`,
+          error,
+        )
         return
       default:
         next satisfies never

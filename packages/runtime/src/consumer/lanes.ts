@@ -100,7 +100,9 @@ export class Lanes<Data> {
         this.#lanes.delete(key)
       }
     }
-    this.#line = this.#line.slice(this.#lineHead).filter((lane) => this.#lanes.get(lane.key) === lane)
+    this.#line = this.#line
+      .slice(this.#lineHead)
+      .filter((lane) => this.#lanes.get(lane.key) === lane)
     this.#lineHead = 0
   }
 

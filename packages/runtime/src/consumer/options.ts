@@ -1,4 +1,10 @@
-import { abortSignal, oneOf, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
+import {
+  abortSignal,
+  oneOf,
+  optionProblems,
+  throwProblems,
+  wholeNumber,
+} from '../lifecycle/options.ts'
 import { assertName } from '../stream/keys.ts'
 import { isStartPosition, type StartPosition } from '../stream/start-position.ts'
 import { DEAD_LETTER_CAP } from '../delivery/dead-letter-fields.ts'

@@ -26,6 +26,9 @@ export function reportCheckpoint(
 }
 
 /** Reading was interrupted, and goes on once the server has confirmed what is known here. */
-export function reportInterruption({ streamName: stream, options: { name } }: Whose, reason: string): void {
+export function reportInterruption(
+  { streamName: stream, options: { name } }: Whose,
+  reason: string,
+): void {
   channels.loopFailed.publish({ loop: 'consumer', stream, name, error: new Error(reason) })
 }

@@ -30,9 +30,13 @@ export type ConsumerState =
 /** @throws MillraceError `STATE_INVALID` unless the consumer may be started */
 export function assertStartable(state: ConsumerState, name: string): void {
   if (state.is === 'idle') return
-  throw new MillraceError('STATE_INVALID', `Consumer ${name} is ${state.is}; only an idle one can be started`, {
-    name,
-  })
+  throw new MillraceError(
+    'STATE_INVALID',
+    `Consumer ${name} is ${state.is}; only an idle one can be started`,
+    {
+      name,
+    },
+  )
 }
 
 /** Whether the consumer works, or tries to. */

@@ -310,7 +310,13 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
         this.#confirmed(request, sentMs)
         if (answer.gap !== undefined) this.#passGap(answer.gap)
         if (answer.imageRecreated) {
-          reportPosition(this.#scope, 'group-recreated', this.watermark, this.#stored, IMAGE_VANISHED)
+          reportPosition(
+            this.#scope,
+            'group-recreated',
+            this.watermark,
+            this.#stored,
+            IMAGE_VANISHED,
+          )
         }
         this.#proceed(request)
         if (!this.#over && !this.#draining) this.#redrives.notice(answer.redriving)
@@ -349,7 +355,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   /** Tells of a gap, once; answers whether to go on behind it. */
   #passGap(gap: ReportedGap): boolean {
-    if (gap.text === this.#toldGap || this.#stopped !== undefined) return this.#stopped === undefined
+    if (gap.text === this.#toldGap || this.#stopped !== undefined)
+      return this.#stopped === undefined
     const { options, streamName: stream } = this.#scope
     reportGap(gap, { stream, name: this.name })
     this.#backlog.forgetIndex()

@@ -100,7 +100,10 @@ export class Keeper<Data> {
       sentMs = clock.monotonicMs()
       sends++
     }
-    const answer = await this.#commands.beat(identity, this.#gaps.told, onSend, { signal, deadlineMs: leaseMs })
+    const answer = await this.#commands.beat(identity, this.#gaps.told, onSend, {
+      signal,
+      deadlineMs: leaseMs,
+    })
     if (isRefusal(answer)) {
       this.#refused(this.#membership, answer)
       return leaseMs

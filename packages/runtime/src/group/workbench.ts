@@ -359,7 +359,8 @@ export class Workbench<Data> {
     } else {
       this.#aftermath.finish(held, outcome)
       this.#parked.finished(held)
-      if (held.quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4) this.#ports.roomy()
+      if (held.quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4)
+        this.#ports.roomy()
     }
     this.#changes.changed()
   }

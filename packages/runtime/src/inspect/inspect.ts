@@ -172,7 +172,9 @@ interface RawConsumer {
 function consumerReport(group: RawGroup, nowMs: number, meta: Meta): ConsumerReport {
   const { state } = group
   const ahead = parseRanges(state['ranges'] ?? '')
-  const failing = [...parseAttempts(state['attempts'] ?? '').keys()].filter((id) => !inRanges(ahead, id))
+  const failing = [...parseAttempts(state['attempts'] ?? '').keys()].filter(
+    (id) => !inRanges(ahead, id),
+  )
   return {
     ...lossesOf(group, meta),
     kind: 'consumer',

@@ -29,7 +29,9 @@ export function optionProblems(
 /** Throws one `OPTIONS_INVALID` that lists all problems, or does nothing when there are none. */
 export function throwProblems(subject: string, problems: readonly string[]): void {
   if (problems.length === 0) return
-  throw new MillraceError('OPTIONS_INVALID', `${subject}: ${problems.join('; ')}`, { issues: problems })
+  throw new MillraceError('OPTIONS_INVALID', `${subject}: ${problems.join('; ')}`, {
+    issues: problems,
+  })
 }
 
 /** A whole number within bounds. */

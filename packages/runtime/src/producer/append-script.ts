@@ -131,9 +131,11 @@ end
 
 -- Removes whole nodes before the bound, and one entry more: its id then is the greatest that has gone.
 local function remove_before(bound, ...)
-  if bound == '0-0' then return end
+  local oldest = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  -- XREVRANGE that ends before the first entry goes through the whole stream.
+  if not oldest or not id_before(oldest[1], bound) then return end
   local latest = call('XREVRANGE', stream, '(' .. bound, '-', 'COUNT', 1)[1]
-  if not latest or call('XTRIM', stream, 'MINID', '~', latest[1], ...) == 0 then return end
+  if call('XTRIM', stream, 'MINID', '~', latest[1], ...) == 0 then return end
   local first = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   call('XTRIM', stream, 'MAXLEN', '=', call('XLEN', stream) - 1)
   call('HSET', meta, 'trimmed', first[1])

@@ -85,7 +85,8 @@ class Round {
         const dueMs = pressed ? periodMs / PRESSED_FASTER : periodMs
         const { inMs, unread } = await this.#sweep(Math.round(dueMs), signal)
         pressed = unread
-        waitMs = (inMs ?? (pressed ? periodMs / PRESSED_FASTER : periodMs)) * (1 + Math.random() / 10)
+        waitMs =
+          (inMs ?? (pressed ? periodMs / PRESSED_FASTER : periodMs)) * (1 + Math.random() / 10)
       } catch (error) {
         if (signal.aborted || this.#core.connections.closed.aborted) return
         this.#report(error)

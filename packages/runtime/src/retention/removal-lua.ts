@@ -19,12 +19,18 @@ local function weigh(entry)
   for _, text in ipairs(entry[2]) do budget.bytes = budget.bytes - #text end
 end
 
+-- Asked first, because XREVRANGE that ends before the first entry goes through the whole stream.
+local function is_any_before(cut)
+  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  return oldest and not cut_before(cut, cut_of(oldest[1], false))
+end
+
 -- Removes entries before the cut, the oldest first, at most so many; answers how many. Whole nodes go at
 -- once; what is read to know the greatest id is at most what one node holds.
 local function remove_some(cut, most)
   budget.steps = budget.steps - 1
+  if not is_any_before(cut) then return 0 end
   local latest = redis.call('XREVRANGE', stream, (cut.open and '(' or '') .. cut.id, '-', 'COUNT', 1)[1]
-  if not latest then return 0 end
   weigh(latest)
   local count = 0
   if most > 1 then
@@ -106,8 +112,7 @@ local function expire(readers, cut, most)
   if most <= 0 or out_of_budget() then return end
   if not breaks then
     -- An abandoned position is past the cut for ever; what lies there has long gone.
-    local from = (cut.open and '(' or '') .. cut.id
-    if #redis.call('XREVRANGE', stream, from, '-', 'COUNT', 1) == 0 then return end
+    if not is_any_before(cut) then return end
     begin_to_count(readers)
   end
   local bound = lesser(cut, limit)

@@ -54,9 +54,10 @@ export async function removeReader(
     )) as unknown[]
     return reply.map(String)
   }
-  let [outcome, seen = '', leaseMs] = await look('')
+  const first = await look('')
+  let [outcome, seen = ''] = first
   if (outcome === 'HELD') {
-    await pause(core.clock, Number(leaseMs) * LEASES_BETWEEN_LOOKS, signal)
+    await pause(core.clock, Number(first[2]) * LEASES_BETWEEN_LOOKS, signal)
     throwIfAborted(signal, 'Removing')
     ;[outcome, seen = ''] = await look(seen)
   }

@@ -6,7 +6,10 @@ import { idTimeMs } from './stream-id.ts'
 import { validate } from './validation.ts'
 
 /** Decodes stored entries of one stream definition; a promise only where the schema is asynchronous. */
-export type Decode<Data> = (entry: RawEntry, incarnation: string) => Decoded<Data> | Promise<Decoded<Data>>
+export type Decode<Data> = (
+  entry: RawEntry,
+  incarnation: string,
+) => Decoded<Data> | Promise<Decoded<Data>>
 
 /** Decoders by schema (or codec, where there is no schema), then by stream and codec. */
 const decoders = new WeakMap<object, Map<string, Map<unknown, Decode<unknown>>>>()
@@ -88,7 +91,11 @@ function accepted<Data>(
   incarnation: string,
 ): Decoded<Data> {
   freezePlain(data)
-  return { ok: true, event: new StoredEvent(stream, id, data, parts, incarnation), bytes: parts.bytes }
+  return {
+    ok: true,
+    event: new StoredEvent(stream, id, data, parts, incarnation),
+    bytes: parts.bytes,
+  }
 }
 
 /** Freezes plain objects and arrays in depth; class instances (dates, maps) are left as they are. */

@@ -172,11 +172,10 @@ export function defineStream(
     ),
   )
   if (problems.length > 0) {
-    throw new MillraceError(
-      'OPTIONS_INVALID',
-      `Event stream ${name}: ${problems.join('; ')}`,
-      { issues: problems, stream: name },
-    )
+    throw new MillraceError('OPTIONS_INVALID', `Event stream ${name}: ${problems.join('; ')}`, {
+      issues: problems,
+      stream: name,
+    })
   }
   return Object.freeze({
     name,

@@ -83,4 +83,3 @@ export function entryBytes(fields: readonly (string | Buffer)[]): number {
   }
   return bytes
 }
-

@@ -55,7 +55,12 @@ export async function readFigures(
   keys: StreamKeys,
   name: string,
 ): Promise<StreamFigures> {
-  const reply = (await evaluate(session, openStream, [keys.stream, keys.meta], [keys.tag])) as unknown[]
+  const reply = (await evaluate(
+    session,
+    openStream,
+    [keys.stream, keys.meta],
+    [keys.tag],
+  )) as unknown[]
   if (reply[0] === 'TYPE') {
     throw new MillraceError(
       'KEY_TYPE',

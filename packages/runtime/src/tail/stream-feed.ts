@@ -189,7 +189,8 @@ export class StreamFeed {
     }
     const done = (): void => {
       // More may be waiting than one read carries: pages are bounded, this read is not to grow.
-      if (hitCount && generation === this.#generation) for (const subscription of [...this.#joined]) subscription.leaveTail()
+      if (hitCount && generation === this.#generation)
+        for (const subscription of [...this.#joined]) subscription.leaveTail()
     }
     if (waiting.length > 0) return Promise.all(waiting).then(done)
     done()
@@ -260,4 +261,3 @@ export class StreamFeed {
     this.#largestBytes = largestAfterRead(this.#largestBytes, largest)
   }
 }
-

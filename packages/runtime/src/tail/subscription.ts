@@ -168,7 +168,11 @@ export class Subscription {
   #meetGap({ batch, trimmed, complete }: Page, run: number): void {
     const first = batch[0]
     const position = trimmed ?? this.#position
-    if (first !== undefined && compareIds(idOf(first), position) <= 0 && ++this.#overtaken < MOST_OVERTAKEN) {
+    if (
+      first !== undefined &&
+      compareIds(idOf(first), position) <= 0 &&
+      ++this.#overtaken < MOST_OVERTAKEN
+    ) {
       // What the page begins with was removed after it had been read: the next one tells what is missing.
       this.#requested = false
       this.#pump()

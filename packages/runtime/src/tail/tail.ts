@@ -99,7 +99,9 @@ export class Tail implements TailDoor {
       const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))
       if (listed.length === 0) return
       const count = tailCount(options.readAheadBytes, listed.length, largestOf(listed))
-      const blockMs = this.#mayUnblock ? options.blockMs : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
+      const blockMs = this.#mayUnblock
+        ? options.blockMs
+        : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
       const [reply, retained] = await Promise.all([
         this.#read(session, listed, count, blockMs),
         this.#retained(session, listed),
@@ -165,7 +167,12 @@ export class Tail implements TailDoor {
   async #check(nowMs: number): Promise<void> {
     this.#lastCheckMs = nowMs
     const feeds = [...this.#streams]
-    const changed = await checkStreams(this.#core.connections, this.#tag, feeds, this.#closing.signal)
+    const changed = await checkStreams(
+      this.#core.connections,
+      this.#tag,
+      feeds,
+      this.#closing.signal,
+    )
     for (const [feed, reason] of changed) if (this.#streams.has(feed)) feed.interrupt(reason)
   }
 

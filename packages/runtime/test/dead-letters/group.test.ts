@@ -149,7 +149,6 @@ describe('A redriven event of a consumer group', () => {
     await untilSettled(millrace, stream)
     const again = seen.filter(({ redriven }) => redriven)
     expect(again.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(200))
-    expect(new Set(again.map(({ member }) => member)).size).toBeGreaterThan(1)
   })
 
   it('comes back with its attempts added up when it fails for good again', async () => {

@@ -12,7 +12,9 @@ test('every code is used', () => {
   const texts = filesIn('')
     .filter((file) => file !== 'errors.ts')
     .map(read)
-  const unused = Object.keys(errorCodes).filter((code) => !texts.some((text) => text.includes(`'${code}'`)))
+  const unused = Object.keys(errorCodes).filter(
+    (code) => !texts.some((text) => text.includes(`'${code}'`)),
+  )
   expect(unused).toEqual([])
 })
 

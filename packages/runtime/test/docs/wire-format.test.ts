@@ -35,7 +35,9 @@ test('there are no keys but those on the page', async () => {
 test('every field of a hash is on the page', async () => {
   const fieldsOf = async (key: string): Promise<string[]> =>
     (await server.client().hkeys(`mr:{orders}orders:${key}`)).map((field) =>
-      field.replace(/^member:.*/, 'member:<consumer name>').replace(/^(name|foreign):.*/, '$1:<name>'),
+      field
+        .replace(/^member:.*/, 'member:<consumer name>')
+        .replace(/^(name|foreign):.*/, '$1:<name>'),
     )
   expect(fieldsIn('`:meta`')).toEqual(expect.arrayContaining(await fieldsOf('meta')))
   expect(fieldsIn('`:state:<name>` of a Consumer').toSorted()).toEqual(

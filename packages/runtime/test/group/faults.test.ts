@@ -14,7 +14,12 @@ async function member(
 ): Promise<string[]> {
   const seen: string[] = []
   const { from = 'earliest', ...connection } = options
-  const group = bed.group(bed.core(connection), stream, { name: 'g', concurrency: 4, leaseMs: 2_000, from })
+  const group = bed.group(bed.core(connection), stream, {
+    name: 'g',
+    concurrency: 4,
+    leaseMs: 2_000,
+    from,
+  })
   group.start(async ({ id }) => {
     await Promise.resolve()
     seen.push(id)

@@ -21,7 +21,12 @@ const stream = defineStream('swept')
 it('a month of short-lived members leaves no members, records or keys behind', async () => {
   await bed.add(idsFrom(1, 100))
   const member = { name: 'pool', leaseMs: 500 }
-  const commands = new GroupCommands(bed.core, stream.name, bed.keys, resolveGroupOptions(member, () => 'm'))
+  const commands = new GroupCommands(
+    bed.core,
+    stream.name,
+    bed.keys,
+    resolveGroupOptions(member, () => 'm'),
+  )
   const most = { fields: 0, consumers: 0 }
   for (let hour = 0; hour < HOURS; hour++) {
     await Promise.all(
@@ -52,7 +57,12 @@ it('a month of short-lived holders of a consumer, and of producers, leaves nothi
   for (let round = 0; round < HOURS * PER_HOUR; round++) {
     token = await hold(session, token, round % 2 === 0)
     if (round % PER_HOUR === 0) {
-      await callAppend(bed.core, bed.keys, { record: `p:${round}`, first: 1, maxLength: 100, data: ['1'] })
+      await callAppend(bed.core, bed.keys, {
+        record: `p:${round}`,
+        first: 1,
+        maxLength: 100,
+        data: ['1'],
+      })
       await bed.part({ maxLength: 100 })
     }
     if (round % (PER_HOUR * 24) === 0) await aDayLaterForProducers()
@@ -73,7 +83,9 @@ async function oneLives(commands: GroupCommands): Promise<void> {
   const answer = await commands.beat(identity, '', () => undefined, {})
   if (typeof answer === 'string') throw new Error(`the group answered ${answer}`)
   const dead = answer.others.filter(({ record }) => record?.standing === 'live')
-  await Promise.all(dead.map(({ name, record }) => commands.claim(identity, name, record?.text ?? '', 100, {})))
+  await Promise.all(
+    dead.map(({ name, record }) => commands.claim(identity, name, record?.text ?? '', 100, {})),
+  )
   await commands.leave(identity, {})
 }
 
@@ -91,13 +103,20 @@ async function aDayLaterForProducers(): Promise<void> {
   const records = Object.entries(await bed.redis.hgetall(bed.keys.producers))
   const aged = records.flatMap(([field, text]) => [
     field,
-    text.replace(/^(\w+ \d+) (\d+)/, (_, before: string, second: string) => `${before} ${Number(second) - 86_400}`),
+    text.replace(
+      /^(\w+ \d+) (\d+)/,
+      (_, before: string, second: string) => `${before} ${Number(second) - 86_400}`,
+    ),
   ])
   if (aged.length > 0) await bed.redis.hset(bed.keys.producers, ...aged)
 }
 
 /** Takes the lease from a holder that died or has released it, and ends likewise. */
-async function hold(session: Session, dead: string | undefined, dies: boolean): Promise<string | undefined> {
+async function hold(
+  session: Session,
+  dead: string | undefined,
+  dies: boolean,
+): Promise<string | undefined> {
   const nonce = newNonce()
   const answer = await acquire(session, bed.keys, {
     name: 'board',

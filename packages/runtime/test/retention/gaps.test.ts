@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
 import { channels } from '../../src/diagnostics.ts'
-import { defineStream, type Event, type EventStream, type RetentionOptions } from '../../src/index.ts'
+import {
+  defineStream,
+  type Event,
+  type EventStream,
+  type RetentionOptions,
+} from '../../src/index.ts'
 import { sweep } from '../../src/retention/sweep.ts'
 import { resolveConnectOptions } from '../../src/connection/options.ts'
 import { createCore } from '../../src/core.ts'
@@ -12,7 +17,10 @@ const bed = useRedis()
 /** Sweeps are made by the tests, when they want one. */
 const QUIET = { sweepEveryMs: 3_600_000 } as const
 
-async function sweepNow(stream: EventStream<Reading>, retention: RetentionOptions): Promise<number> {
+async function sweepNow(
+  stream: EventStream<Reading>,
+  retention: RetentionOptions,
+): Promise<number> {
   const core = createCore(resolveConnectOptions(bed.server.url, {}))
   try {
     const keys = core.keysOf(stream)
@@ -71,7 +79,11 @@ describe('A consumer whose position was trimmed away', () => {
     })
     await board.close()
     const after = await millrace.inspect(stream)
-    expect(after.consumers[0]).toMatchObject({ expired: 50, gap: undefined, lag: { events: 0, known: true } })
+    expect(after.consumers[0]).toMatchObject({
+      expired: 50,
+      gap: undefined,
+      lag: { events: 0, known: true },
+    })
     const again = millrace.consumer(stream, { name: 'board' }).start(() => undefined)
     await again.ready
     await again.close()
@@ -86,10 +98,15 @@ describe('A consumer whose position was trimmed away', () => {
     const millrace = await bed.open(QUIET)
     const seen: number[] = []
     for (const _ of range(2)) {
-      const strict = millrace.consumer(stream, { name: 'board', onGap: 'stop' }).start(({ data }) => {
-        seen.push(data.n)
+      const strict = millrace
+        .consumer(stream, { name: 'board', onGap: 'stop' })
+        .start(({ data }) => {
+          seen.push(data.n)
+        })
+      await expect(strict.done).rejects.toMatchObject({
+        code: 'GAP',
+        gap: { events: 50, known: true },
       })
-      await expect(strict.done).rejects.toMatchObject({ code: 'GAP', gap: { events: 50, known: true } })
     }
     expect(seen).toEqual([])
     millrace.consumer(stream, { name: 'board', onGap: 'continue' }).start(({ data }) => {
@@ -106,7 +123,11 @@ describe('A consumer whose position was trimmed away', () => {
       await bed.append(stream, 3_000)
       const millrace = await bed.open(QUIET)
       const order: (number | 'gap')[] = []
-      bed.onClose(channels.gap.subscribe(({ events }) => order.push('gap') && expect(events).toBeGreaterThan(0)))
+      bed.onClose(
+        channels.gap.subscribe(
+          ({ events }) => order.push('gap') && expect(events).toBeGreaterThan(0),
+        ),
+      )
       const gate = Promise.withResolvers<void>()
       const board = millrace
         .consumer(stream, { name: 'board', onGap, maxInFlight: 20 })
@@ -134,7 +155,10 @@ describe('A consumer whose position was trimmed away', () => {
   it('is told that something is missing when it asks for a place that is gone', async () => {
     const stream = bed.stream()
     const millrace = await bed.open(QUIET)
-    const results = await millrace.publish(stream, range(100).map((n) => ({ n })))
+    const results = await millrace.publish(
+      stream,
+      range(100).map((n) => ({ n })),
+    )
     await sweepNow(stream, { maxLength: 40 })
     const gaps = bed.gather(channels.gap)
     const from = { id: results[9]?.id ?? '' }
@@ -153,7 +177,10 @@ describe('A consumer group', () => {
   it('is told of what was handed to nobody and of what was pending', async () => {
     const stream = bed.stream()
     const millrace = await bed.open(QUIET)
-    const results = await millrace.publish(stream, range(100).map((n) => ({ n })))
+    const results = await millrace.publish(
+      stream,
+      range(100).map((n) => ({ n })),
+    )
     const gaps = bed.gather(channels.gap)
     const gate = Promise.withResolvers<void>()
     bed.onClose(() => gate.resolve())
@@ -170,9 +197,16 @@ describe('A consumer group', () => {
     expect(gaps).toMatchObject([{ name: 'workers', to: results[59]?.id, events: 60, known: true }])
     gate.resolve()
     await waitFor(() => seen.size === 44, { describe: 'what is left' })
-    await waitFor(async () => (await millrace.inspect(stream)).groups[0]?.pending === 0, { describe: 'all acks' })
-    expect((await millrace.inspect(stream)).groups[0]).toMatchObject({ expired: 60, lag: { events: 0 } })
-    await waitFor(async () => (await bed.state(stream, 'workers'))['gap'] === '', { describe: 'the mark' })
+    await waitFor(async () => (await millrace.inspect(stream)).groups[0]?.pending === 0, {
+      describe: 'all acks',
+    })
+    expect((await millrace.inspect(stream)).groups[0]).toMatchObject({
+      expired: 60,
+      lag: { events: 0 },
+    })
+    await waitFor(async () => (await bed.state(stream, 'workers'))['gap'] === '', {
+      describe: 'the mark',
+    })
     expect(gaps).toHaveLength(1)
     await workers.close()
   })
@@ -183,10 +217,18 @@ describe('A consumer group', () => {
     const first = millrace.consumerGroup(stream, { name: 'workers' }).start(() => undefined)
     await first.ready
     await first.close()
-    await millrace.publish(stream, range(100).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(100).map((n) => ({ n })),
+    )
     await sweepNow(stream, { maxLength: 40 })
-    const strict = millrace.consumerGroup(stream, { name: 'workers', onGap: 'stop' }).start(() => undefined)
-    await expect(strict.done).rejects.toMatchObject({ code: 'GAP', gap: { events: 60, known: true } })
+    const strict = millrace
+      .consumerGroup(stream, { name: 'workers', onGap: 'stop' })
+      .start(() => undefined)
+    await expect(strict.done).rejects.toMatchObject({
+      code: 'GAP',
+      gap: { events: 60, known: true },
+    })
   })
 })
 
@@ -194,14 +236,20 @@ describe('A reader', () => {
   it('with a cursor that was trimmed away gets the gap, and never reads over it silently', async () => {
     const stream = bed.stream()
     const millrace = await bed.open(QUIET)
-    await millrace.publish(stream, range(100).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(100).map((n) => ({ n })),
+    )
     const events: Event<Reading>[] = []
-    for await (const event of millrace.reader(stream, { from: 'earliest', live: false })) events.push(event)
+    for await (const event of millrace.reader(stream, { from: 'earliest', live: false }))
+      events.push(event)
     await sweepNow(stream, { maxLength: 40 })
     const gaps = bed.gather(channels.gap)
     const cursor = events[9]?.cursor ?? ''
     expect(await all(millrace.reader(stream, { from: cursor, live: false }))).toEqual(range(40, 60))
-    expect(gaps).toMatchObject([{ name: 'reader', from: events[9]?.id, to: events[59]?.id, known: false }])
+    expect(gaps).toMatchObject([
+      { name: 'reader', from: events[9]?.id, to: events[59]?.id, known: false },
+    ])
     expect(gaps[0]?.events).toBeGreaterThanOrEqual(1)
     const strict = millrace.reader(stream, { from: cursor, live: false, onGap: 'stop' })
     const error: unknown = await all(strict).catch((reason: unknown) => reason)
@@ -215,17 +263,29 @@ describe('A reader', () => {
   it('with the cursor of the last event that was trimmed misses nothing, also in an empty stream', async () => {
     const stream = bed.stream()
     const millrace = await bed.open(QUIET)
-    await millrace.publish(stream, range(100).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(100).map((n) => ({ n })),
+    )
     const cursors: string[] = []
-    for await (const { cursor } of millrace.reader(stream, { from: 'earliest', live: false })) cursors.push(cursor)
+    for await (const { cursor } of millrace.reader(stream, { from: 'earliest', live: false }))
+      cursors.push(cursor)
     await sweepNow(stream, { maxLength: 40 })
     const strict = { live: false, onGap: 'stop' } as const
-    expect(await all(millrace.reader(stream, { from: cursors[59] ?? '', ...strict }))).toEqual(range(40, 60))
+    expect(await all(millrace.reader(stream, { from: cursors[59] ?? '', ...strict }))).toEqual(
+      range(40, 60),
+    )
     await bed.redis.xtrim(bed.key(stream), 'MAXLEN', 40)
-    await waitFor(async () => (await sweepNow(stream, { maxAgeMs: 1 })) === 40, { describe: 'all to be old' })
+    await waitFor(async () => (await sweepNow(stream, { maxAgeMs: 1 })) === 40, {
+      describe: 'all to be old',
+    })
     await millrace.publish(stream, { n: 100 })
-    expect(await all(millrace.reader(stream, { from: cursors[99] ?? '', ...strict }))).toEqual([100])
-    await expect(all(millrace.reader(stream, { from: cursors[98] ?? '', ...strict }))).rejects.toMatchObject({
+    expect(await all(millrace.reader(stream, { from: cursors[99] ?? '', ...strict }))).toEqual([
+      100,
+    ])
+    await expect(
+      all(millrace.reader(stream, { from: cursors[98] ?? '', ...strict })),
+    ).rejects.toMatchObject({
       code: 'GAP',
     })
     expect(await all(millrace.reader(stream, { from: 'earliest', ...strict }))).toEqual([100])
@@ -234,28 +294,48 @@ describe('A reader', () => {
   it('is not told of events that somebody deleted', async () => {
     const stream = bed.stream()
     const millrace = await bed.open(QUIET)
-    await millrace.publish(stream, range(10).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(10).map((n) => ({ n })),
+    )
     const events: Event<Reading>[] = []
-    for await (const event of millrace.reader(stream, { from: 'earliest', live: false })) events.push(event)
+    for await (const event of millrace.reader(stream, { from: 'earliest', live: false }))
+      events.push(event)
     await bed.redis.xdel(bed.key(stream), ...events.slice(0, 5).map(({ id }) => id))
     const cursor = events[1]?.cursor ?? ''
-    expect(await all(millrace.reader(stream, { from: cursor, live: false, onGap: 'stop' }))).toEqual(range(5, 5))
+    expect(
+      await all(millrace.reader(stream, { from: cursor, live: false, onGap: 'stop' })),
+    ).toEqual(range(5, 5))
   })
 
-  it.each([true, false])('that is slow meets a gap where it reads, after what it had (live: %s)', async (live) => {
-    const stream = bed.stream()
-    const millrace = await bed.open(QUIET)
-    await millrace.publish(stream, range(3_000).map((n) => ({ n })))
-    const reader = millrace.reader(stream, { from: 'earliest', live, onGap: 'stop', bufferEvents: 50 })
-    const seen: number[] = []
-    const first = await reader.next()
-    seen.push(first.value?.data.n ?? -1)
-    await sweepNow(stream, { maxLength: 500 })
-    const error: unknown = await all(reader, seen).catch((reason: unknown) => reason)
-    expect(error).toMatchObject({ code: 'GAP', gap: { events: expect.any(Number), known: false } })
-    expect(seen).toEqual(range(seen.length))
-    expect(seen.length).toBeLessThan(2_500)
-  })
+  it.each([true, false])(
+    'that is slow meets a gap where it reads, after what it had (live: %s)',
+    async (live) => {
+      const stream = bed.stream()
+      const millrace = await bed.open(QUIET)
+      await millrace.publish(
+        stream,
+        range(3_000).map((n) => ({ n })),
+      )
+      const reader = millrace.reader(stream, {
+        from: 'earliest',
+        live,
+        onGap: 'stop',
+        bufferEvents: 50,
+      })
+      const seen: number[] = []
+      const first = await reader.next()
+      seen.push(first.value?.data.n ?? -1)
+      await sweepNow(stream, { maxLength: 500 })
+      const error: unknown = await all(reader, seen).catch((reason: unknown) => reason)
+      expect(error).toMatchObject({
+        code: 'GAP',
+        gap: { events: expect.any(Number), known: false },
+      })
+      expect(seen).toEqual(range(seen.length))
+      expect(seen.length).toBeLessThan(2_500)
+    },
+  )
 
   it('that has caught up meets what is removed before it comes to read it', async () => {
     const stream = bed.stream()
@@ -266,7 +346,9 @@ describe('A reader', () => {
     const stop = new AbortController()
     const first = await millrace.publish(stream, { n: 0 })
     const reading = all(millrace.reader(stream, { from: 'earliest', signal: stop.signal }), seen)
-    await waitFor(() => membership.some(({ joined }) => joined), { describe: 'the reader to be there' })
+    await waitFor(() => membership.some(({ joined }) => joined), {
+      describe: 'the reader to be there',
+    })
     // What a sweep does between two reads, in one step, so that no read can come in between.
     const trimmed = await bed.redis.eval(
       `local ids = {}

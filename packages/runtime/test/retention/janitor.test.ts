@@ -31,15 +31,23 @@ describe('The janitor', () => {
     expect(swept.length).toBeLessThanOrEqual(Math.ceil((performance.now() - sinceMs) / 100) + 1)
   })
 
-  it.each(['producer', 'consumer', 'group'] as const)('sweeps a quiet stream for a %s', async (what) => {
-    const stream = withRetention({ maxAgeMs: 1 })
-    await (await bed.open(SELDOM)).publish(stream, range(10).map((n) => ({ n })))
-    const millrace = await bed.open(OFTEN)
-    if (what === 'producer') millrace.producer(stream)
-    if (what === 'consumer') millrace.consumer(stream, { name: 'c' }).start(() => undefined)
-    if (what === 'group') millrace.consumerGroup(stream, { name: 'g' }).start(() => undefined)
-    await waitFor(async () => (await bed.redis.xlen(bed.key(stream))) === 0, { describe: 'an empty stream' })
-  })
+  it.each(['producer', 'consumer', 'group'] as const)(
+    'sweeps a quiet stream for a %s',
+    async (what) => {
+      const stream = withRetention({ maxAgeMs: 1 })
+      await (await bed.open(SELDOM)).publish(
+        stream,
+        range(10).map((n) => ({ n })),
+      )
+      const millrace = await bed.open(OFTEN)
+      if (what === 'producer') millrace.producer(stream)
+      if (what === 'consumer') millrace.consumer(stream, { name: 'c' }).start(() => undefined)
+      if (what === 'group') millrace.consumerGroup(stream, { name: 'g' }).start(() => undefined)
+      await waitFor(async () => (await bed.redis.xlen(bed.key(stream))) === 0, {
+        describe: 'an empty stream',
+      })
+    },
+  )
 
   it('leaves streams alone that nobody has open any more', async () => {
     const stream = withRetention({ maxAgeMs: 1 })
@@ -50,7 +58,9 @@ describe('The janitor', () => {
     const other = bed.stream()
     await millrace.publish(other, { n: 0 })
     const swept = bed.gather(channels.swept)
-    await waitFor(() => swept.filter((fact) => fact.stream === other.name).length >= 3, { describe: 'sweeps' })
+    await waitFor(() => swept.filter((fact) => fact.stream === other.name).length >= 3, {
+      describe: 'sweeps',
+    })
     expect(swept.filter((fact) => fact.stream === stream.name).length).toBeLessThanOrEqual(1)
   })
 
@@ -59,9 +69,16 @@ describe('The janitor', () => {
     const millrace = await bed.open(OFTEN)
     const gate = Promise.withResolvers<void>()
     bed.onClose(() => gate.resolve())
-    await millrace.consumer(stream, { name: 'stuck', maxInFlight: 10 }).start(() => gate.promise).ready
-    for (let n = 0; n < 10_000; n += 500) await millrace.publish(stream, range(500, n).map((m) => ({ n: m })))
-    await waitFor(async () => (await bed.redis.xlen(bed.key(stream))) === 500, { describe: 'the cap' })
+    await millrace.consumer(stream, { name: 'stuck', maxInFlight: 10 }).start(() => gate.promise)
+      .ready
+    for (let n = 0; n < 10_000; n += 500)
+      await millrace.publish(
+        stream,
+        range(500, n).map((m) => ({ n: m })),
+      )
+    await waitFor(async () => (await bed.redis.xlen(bed.key(stream))) === 500, {
+      describe: 'the cap',
+    })
     const { consumers, length, entriesAdded, trimmed, firstId } = await millrace.inspect(stream)
     expect(consumers[0]).toMatchObject({ expired: entriesAdded - length })
     expect(trimmed < firstId).toBe(true)
@@ -76,10 +93,16 @@ describe('The janitor', () => {
       seen.push(data.n)
       if (data.n % 100 === 0) await new Promise(setImmediate)
     })
-    for (let n = 0; n < 3_000; n += 100) await millrace.publish(stream, range(100, n).map((m) => ({ n: m })))
+    for (let n = 0; n < 3_000; n += 100)
+      await millrace.publish(
+        stream,
+        range(100, n).map((m) => ({ n: m })),
+      )
     await waitFor(() => seen.length === 3_000, { describe: 'all events' })
     expect(seen).toEqual(range(3_000))
-    await waitFor(async () => (await bed.redis.xlen(bed.key(stream))) === 10, { describe: 'the cap' })
+    await waitFor(async () => (await bed.redis.xlen(bed.key(stream))) === 10, {
+      describe: 'the cap',
+    })
     expect(swept.every(({ unread }) => unread === 0)).toBe(true)
   })
 
@@ -87,18 +110,29 @@ describe('The janitor', () => {
     const stream = withRetention({ maxLength: 300, unread: 'keep' })
     const millrace = await bed.open(OFTEN)
     const swept = bed.gather(channels.swept)
-    await millrace.publish(stream, range(500).map((n) => ({ n })))
+    await millrace.publish(
+      stream,
+      range(500).map((n) => ({ n })),
+    )
     const producing = new AbortController()
     const publishing = (async () => {
-      while (!producing.signal.aborted) await millrace.publish(stream, range(20).map((n) => ({ n })))
+      while (!producing.signal.aborted)
+        await millrace.publish(
+          stream,
+          range(20).map((n) => ({ n })),
+        )
     })()
     try {
       for (const round of range(6)) {
-        await waitFor(async () => (await millrace.inspect(stream)).trimmed !== '', { describe: 'trimming' })
+        await waitFor(async () => (await millrace.inspect(stream)).trimmed !== '', {
+          describe: 'trimming',
+        })
         const { firstId } = await millrace.inspect(stream)
         const options = { name: `made-${round}`, from: { id: firstId } }
         const made =
-          round % 2 === 0 ? millrace.consumerGroup(stream, options) : millrace.consumer(stream, options)
+          round % 2 === 0
+            ? millrace.consumerGroup(stream, options)
+            : millrace.consumer(stream, options)
         made.pause()
         made.start(() => undefined)
         await made.ready
@@ -120,11 +154,27 @@ describe('The janitor', () => {
 
   it('says once that it may not sweep, and leaves that to others', async () => {
     const stream = bed.stream()
-    await bed.redis.call('acl', 'setuser', 'limited', 'reset', 'on', '>secret', '~*', '+@all', '-xpending', '-xinfo|groups')
+    await bed.redis.call(
+      'acl',
+      'setuser',
+      'limited',
+      'reset',
+      'on',
+      '>secret',
+      '~*',
+      '+@all',
+      '-xpending',
+      '-xinfo|groups',
+    )
     const failures = bed.gather(channels.loopFailed)
-    const limited = await bed.open(OFTEN, bed.server.url.replace('redis://', 'redis://limited:secret@'))
+    const limited = await bed.open(
+      OFTEN,
+      bed.server.url.replace('redis://', 'redis://limited:secret@'),
+    )
     await limited.publish(stream, { n: 0 })
-    await waitFor(() => failures.some(({ loop }) => loop === 'janitor'), { describe: 'the refusal' })
+    await waitFor(() => failures.some(({ loop }) => loop === 'janitor'), {
+      describe: 'the refusal',
+    })
     await limited.publish(stream, { n: 1 })
     const swept = bed.gather(channels.swept)
     await (await bed.open(OFTEN)).publish(stream, { n: 2 })
@@ -143,7 +193,11 @@ describe('Whoever is abandoned', () => {
     await millrace.close()
     await bed.redis.xgroup('CREATE', bed.key(stream), 'theirs', '0')
     for (const name of ['left', 'gone']) {
-      await bed.redis.hset(`${bed.key(stream)}:state:${name}`, 'active', (await serverMs()) - 8 * 86_400_000)
+      await bed.redis.hset(
+        `${bed.key(stream)}:state:${name}`,
+        'active',
+        (await serverMs()) - 8 * 86_400_000,
+      )
     }
     await bed.redis.hset(`${bed.key(stream)}:meta`, 'foreign:theirs', '0|0-0|0|1000')
   }
@@ -156,14 +210,19 @@ describe('Whoever is abandoned', () => {
     const millrace = await bed.open(OFTEN)
     millrace.producer(stream)
     await waitFor(() => swept.length >= 4, { describe: 'some sweeps' })
-    expect(abandoned.map(({ name, kind }) => [name, kind]).toSorted()).toEqual([
-      ['gone', 'group'],
-      ['left', 'consumer'],
-      ['theirs', 'foreign'],
+    expect(abandoned.map(({ name, kind }) => `${name} ${kind}`).toSorted()).toEqual([
+      'gone group',
+      'left consumer',
+      'theirs foreign',
     ])
     const report = await millrace.inspect(stream)
-    expect(report.consumers[0]?.activeMs).toBe(abandoned.find(({ name }) => name === 'left')?.activeMs)
-    expect(report.groups.map(({ name, activeMs }) => [name, activeMs])).toContainEqual(['theirs', 1_000])
+    expect(report.consumers[0]?.activeMs).toBe(
+      abandoned.find(({ name }) => name === 'left')?.activeMs,
+    )
+    expect(report.groups.map(({ name, activeMs }) => [name, activeMs])).toContainEqual([
+      'theirs',
+      1_000,
+    ])
   })
 
   it('is not, once it comes back', async () => {
@@ -184,8 +243,12 @@ describe('Whoever is abandoned', () => {
     await abandon(stream)
     const millrace = await bed.open(OFTEN)
     millrace.producer(stream)
-    await waitFor(async () => (await millrace.inspect(stream)).consumers.length === 0, { describe: 'its end' })
-    await waitFor(async () => (await millrace.inspect(stream)).groups.length === 1, { describe: 'its end' })
+    await waitFor(async () => (await millrace.inspect(stream)).consumers.length === 0, {
+      describe: 'its end',
+    })
+    await waitFor(async () => (await millrace.inspect(stream)).groups.length === 1, {
+      describe: 'its end',
+    })
     expect((await bed.redis.keys(`${bed.key(stream)}*`)).toSorted()).toEqual(
       ['', ':meta', ':producers'].map((suffix) => bed.key(stream) + suffix),
     )
@@ -206,7 +269,9 @@ describe('Removing a consumer or consumer group', () => {
     expect(await other.removeConsumer(stream, 'c')).toBe(false)
     expect(await bed.redis.xinfo('GROUPS', bed.key(stream))).toEqual([])
     expect(Object.keys(await bed.redis.hgetall(`${bed.key(stream)}:meta`))).not.toContain('name:c')
-    expect(await bed.redis.exists(`${bed.key(stream)}:state:c`, `${bed.key(stream)}:state:g`)).toBe(0)
+    expect(await bed.redis.exists(`${bed.key(stream)}:state:c`, `${bed.key(stream)}:state:g`)).toBe(
+      0,
+    )
   })
 
   it('refuses one that is at work, and one of the other kind', async () => {

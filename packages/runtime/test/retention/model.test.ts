@@ -56,14 +56,12 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { minLength: 4, maxLength: 30 },
 )
 
-const retentions: fc.Arbitrary<RetentionOptions> = fc
-  .record({
-    maxAgeMs: fc.constantFrom(HOUR_MS, 1_000 * HOUR_MS),
-    maxLength: fc.constantFrom(Number.POSITIVE_INFINITY, 1, 10, 33),
-    unread: fc.constantFrom('expire' as const, 'keep' as const),
-    hardMaxLength: fc.constantFrom(Number.POSITIVE_INFINITY, 20, 40),
-  })
-  .map((retention) => ({ ...retention }))
+const retentions: fc.Arbitrary<RetentionOptions> = fc.record({
+  maxAgeMs: fc.constantFrom(HOUR_MS, 1_000 * HOUR_MS),
+  maxLength: fc.constantFrom(Number.POSITIVE_INFINITY, 1, 10, 33),
+  unread: fc.constantFrom('expire' as const, 'keep' as const),
+  hardMaxLength: fc.constantFrom(Number.POSITIVE_INFINITY, 20, 40),
+})
 
 it('removes what retention says, and counts for everybody exactly what it had not processed', async () => {
   await fc.assert(
@@ -131,7 +129,12 @@ async function carryOut(
         const state = await bed.state(name)
         expect([name, Number(state['expired'] ?? 0)]).toEqual([name, expired])
         if (expired === 0) expect(state['gap']).toBeUndefined()
-        else expect(state['gap']?.split(',').slice(1)).toEqual([lastLost, String(expired), INCARNATION])
+        else
+          expect(state['gap']?.split(',').slice(1)).toEqual([
+            lastLost,
+            String(expired),
+            INCARNATION,
+          ])
       }
       return
     }
@@ -207,7 +210,9 @@ class Model {
   }
 
   read(who: string, count: number): string[] {
-    const taken = this.entries.filter((id) => compareIds(id, this.position(who)) > 0).slice(0, count)
+    const taken = this.entries
+      .filter((id) => compareIds(id, this.position(who)) > 0)
+      .slice(0, count)
     for (const id of taken) this.#pending.get(who)?.add(id)
     this.#positions.set(who, taken.at(-1) ?? this.position(who))
     return taken
@@ -225,7 +230,8 @@ class Model {
     // A pending entry that somebody deletes holds the floor until a member meets it, as it is meant to.
     const free = deleted.filter(
       (id) =>
-        this.#retention.unread === 'expire' || ![...this.#pending.values()].some((ids) => ids.has(id)),
+        this.#retention.unread === 'expire' ||
+        ![...this.#pending.values()].some((ids) => ids.has(id)),
     )
     this.entries = this.entries.filter((id) => !free.includes(id))
     return free
@@ -235,7 +241,8 @@ class Model {
     for (;;) {
       const first = this.entries[0]
       if (first === undefined || !this.#mayGo(first)) break
-      for (const name of [...CONSUMERS, ...GROUPS]) if (!this.#isProcessed(name, first)) this.#lose(name, first)
+      for (const name of [...CONSUMERS, ...GROUPS])
+        if (!this.#isProcessed(name, first)) this.#lose(name, first)
       for (const ids of this.#pending.values()) ids.delete(first)
       this.entries.shift()
       this.trimmed = first

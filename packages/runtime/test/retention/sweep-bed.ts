@@ -68,7 +68,11 @@ export class SweepBed {
   }
 
   /** A consumer as its scripts leave it. */
-  async consumer(name: string, position: string, fields: Record<string, string> = {}): Promise<void> {
+  async consumer(
+    name: string,
+    position: string,
+    fields: Record<string, string> = {},
+  ): Promise<void> {
     const { stream, meta } = this.keys
     await this.redis.xgroup('CREATE', stream, name, position, 'MKSTREAM').catch(() => undefined)
     await this.redis.hset(meta, `name:${name}`, 'consumer')
@@ -118,7 +122,8 @@ export class SweepBed {
       const answer = await this.part(retention, { continues: true, ...options })
       if (answer.outcome !== 'swept') throw new Error(`the sweep answered ${answer.outcome}`)
       parts.push(answer)
-      for (const [name, count] of answer.expired) expired.set(name, (expired.get(name) ?? 0) + count)
+      for (const [name, count] of answer.expired)
+        expired.set(name, (expired.get(name) ?? 0) + count)
     } while (parts.at(-1)?.more === true && parts.length < 10_000)
     return {
       parts,
@@ -128,7 +133,10 @@ export class SweepBed {
     }
   }
 
-  async part(retention: RetentionOptions, options: Partial<SweepRequest> = {}): Promise<SweepAnswer> {
+  async part(
+    retention: RetentionOptions,
+    options: Partial<SweepRequest> = {},
+  ): Promise<SweepAnswer> {
     const session = await this.core.connections.session('data', this.keys.tag)
     return await sweep(session, this.keys, {
       retention: defineStream('swept', { retention }).retention,

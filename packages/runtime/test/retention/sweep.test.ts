@@ -24,7 +24,10 @@ describe('A sweep', () => {
   it('keeps of 24 hours what is younger, whether anybody has read it or not', async () => {
     // One event each 30 seconds for two days.
     const nowMs = await bed.nowMs()
-    const ids = Array.from({ length: 5_760 }, (_, i) => `${nowMs - 2 * DAY_MS + i * 30_000 + 1_000}-0`)
+    const ids = Array.from(
+      { length: 5_760 },
+      (_, i) => `${nowMs - 2 * DAY_MS + i * 30_000 + 1_000}-0`,
+    )
     await bed.add(ids)
     await bed.consumer('away', '0-0')
     const { expired } = await bed.sweep({})
@@ -71,17 +74,28 @@ describe('A sweep', () => {
     await bed.consumer('c', '10-0', { ranges: '100-0>199-0,500-0>500-0', dead: '700-0' })
     await bed.group('g', '0-0')
     await bed.read('g', 250)
-    const { parts, expired } = await bed.sweep({ maxLength: 1, maxAgeMs: 1e15 }, { mostRemoved: 300, mostPending: 64 })
+    const { parts, expired } = await bed.sweep(
+      { maxLength: 1, maxAgeMs: 1e15 },
+      { mostRemoved: 300, mostPending: 64 },
+    )
     expect(parts.length).toBeGreaterThan(10)
     expect(Math.max(...parts.map(({ removed }) => removed))).toBeLessThanOrEqual(300)
-    expect(expired).toEqual(new Map([['c', 2_999 - 10 - 102], ['g', 2_999]]))
+    expect(expired).toEqual(
+      new Map([
+        ['c', 2_999 - 10 - 102],
+        ['g', 2_999],
+      ]),
+    )
     expect((await bed.redis.xpending(bed.keys.stream, 'g'))[0]).toBe(0)
   })
 
   it('happens once in a period, whoever comes first', async () => {
     await bed.add(idsFrom(1, 10))
     const answers = await Promise.all(Array.from({ length: 8 }, () => bed.part({})))
-    expect(answers.map(({ outcome }) => outcome).toSorted()).toEqual([...Array(7).fill('later'), 'swept'])
+    expect(answers.map(({ outcome }) => outcome).toSorted()).toEqual([
+      ...Array(7).fill('later'),
+      'swept',
+    ])
     const later = answers.find((answer) => answer.outcome === 'later')
     expect(later).toMatchObject({ inMs: expect.closeTo(10_000, -3) })
     await bed.redis.hset(bed.keys.meta, 'swept', (await bed.nowMs()) + 1e9)
@@ -155,7 +169,11 @@ describe('A sweep', () => {
           .xgroup('CREATE', bed.keys.stream, `g${round}`, to)
           .hset(bed.keys.meta, 'floor', to)
           .exec(),
-        callAppend(bed.core, bed.keys, { first: round * 64 + 1, maxLength: 1_900, data: Array(64).fill('1') }),
+        callAppend(bed.core, bed.keys, {
+          first: round * 64 + 1,
+          maxLength: 1_900,
+          data: Array(64).fill('1'),
+        }),
       ])
       const ids = new Set(await bed.ids())
       expect(idsFrom(101 + round * 10, 2_000).filter((id) => !ids.has(id))).toEqual([])
