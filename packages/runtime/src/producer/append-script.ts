@@ -4,7 +4,7 @@ import { incarnationLua, streamIdLua } from '../stream/incarnation.ts'
 /** How long a producer epoch is remembered after its last batch, in seconds. */
 export const RECORD_LIFETIME_SECONDS: number = 7 * 24 * 3600
 
-/** After how many more events in the stream the append script looks whether some may go. */
+/** After how many events of a producer the append script looks whether some may go. */
 export const TRIM_EVERY: number = 64
 
 /**
@@ -53,7 +53,6 @@ local now = tonumber(time[1])
 local known = call('HMGET', meta, 'incarnation', 'floor')
 local floor = known[2]
 local next_id, first_id
-local appended = 0
 local new_keys, originals = {}, {}
 local today, other
 
@@ -117,7 +116,6 @@ local function append_all()
           id = call('XADD', stream, next_id, unpack(entry))
         end
         if not first_id then opened(id) end
-        appended = appended + 1
         if key then
           call('HSET', today, key, id)
           new_keys[#new_keys + 1] = key
@@ -142,11 +140,10 @@ local function remove_before(bound, ...)
 end
 
 -- Nothing is trimmed that somebody may still have to read: without a floor, nothing at all. A look costs
--- as much as several events, so there is one only when the length passes a multiple of TRIM_EVERY.
+-- as much as several events, so there is one only when the sequence passes a multiple of TRIM_EVERY.
 local function trim()
+  if math.floor((first - 1) / ${TRIM_EVERY}) == math.floor((first - 1 + count) / ${TRIM_EVERY}) then return end
   local age, length = tonumber(ARGV[7]), tonumber(ARGV[8])
-  local grown = call('XLEN', stream)
-  if math.floor(grown / ${TRIM_EVERY}) == math.floor((grown - appended) / ${TRIM_EVERY}) then return end
   if age > 0 then
     local oldest = string.format('%.0f-0', math.max(0, now * 1000 - age))
     remove_before(id_before(floor, oldest) and floor or oldest)

@@ -292,6 +292,16 @@ describe('the append script', () => {
     expect(Number.parseInt(oldest?.[0] ?? '0', 10)).toBeLessThanOrEqual(1_200)
   })
 
+  it('does not go through the stream when nothing of it is old', async () => {
+    const admin = redis.client()
+    await append({ first: 1, data: ['1'] })
+    await admin.hset(keys.meta, 'floor', '1-0')
+    await admin.config('RESETSTAT')
+    await append({ first: 2, maxAgeMs: 3_600_000, maxLength: 10, data: numbered(2) })
+    // XREVRANGE that ends before the first entry would.
+    expect(String(await admin.info('commandstats'))).not.toContain('cmdstat_xrevrange')
+  })
+
   it('remembers the greatest id that it trimmed', async () => {
     const admin = redis.client()
     for (let i = 1; i <= 1_000; i++) await admin.xadd(keys.stream, `${i}-0`, 'data', '0')

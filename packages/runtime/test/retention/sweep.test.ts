@@ -182,6 +182,19 @@ describe('A sweep', () => {
     }
   })
 
+  it('does not go through a stream that is behind an abandoned position', async () => {
+    await bed.add(idsFrom(1_000, 3_000))
+    await bed.consumer('abandoned', '5-0', { ranges: '10-0>20-0' })
+    await bed.redis.config('RESETSTAT')
+    await bed.sweep({ maxAgeMs: 1e15 })
+    // XREVRANGE that ends before the first entry would.
+    expect(String(await bed.redis.info('commandstats'))).not.toContain('cmdstat_xrevrange')
+    await bed.sweep({ maxAgeMs: 1e15, maxLength: 2_000 })
+    expect(await bed.state('abandoned')).toMatchObject({ expired: '1' })
+    const calls = /cmdstat_xrevrange:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1]
+    expect(Number(calls)).toBe(1)
+  })
+
   it('works off a stream while Redis is out of memory', async () => {
     await bed.add(idsFrom(1, 5_000))
     await bed.redis.config('SET', 'maxmemory', '1')
