@@ -191,7 +191,9 @@ describe('A sweep', () => {
     expect(String(await bed.redis.info('commandstats'))).not.toContain('cmdstat_xrevrange')
     await bed.sweep({ maxAgeMs: 1e15, maxLength: 2_000 })
     expect(await bed.state('abandoned')).toMatchObject({ expired: '1' })
-    const calls = /cmdstat_xrevrange:calls=(\d+)/.exec(String(await bed.redis.info('commandstats')))?.[1]
+    const calls = /cmdstat_xrevrange:calls=(\d+)/.exec(
+      String(await bed.redis.info('commandstats')),
+    )?.[1]
     expect(Number(calls)).toBe(1)
   })
 
