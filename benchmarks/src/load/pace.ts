@@ -5,6 +5,12 @@ export interface Pace {
   readonly events: number
   /** How many are sent at once, so many times rarer. */
   readonly atOnce: number
+  /**
+   * How many of them are sent first, one after the other and as fast as they are answered, so that the
+   * code is as it is in a service that has run for a while.
+   * @defaultValue 0
+   */
+  readonly warmUp?: number
 }
 
 /**
@@ -15,11 +21,12 @@ export async function sendPaced(
   pace: Pace,
   send: (from: number, to: number) => Promise<unknown>,
 ): Promise<{ readonly elapsedMs: number }> {
-  const { perSecond, events, atOnce } = pace
+  const { perSecond, events, atOnce, warmUp = 0 } = pace
+  for (let i = 0; i < warmUp; i++) await send(i, i + 1)
   const everyMs = (1_000 * atOnce) / perSecond
   const startMs = performance.now()
   const outstanding: Promise<unknown>[] = []
-  for (let from = 0, turn = 0; from < events; from += atOnce, turn += 1) {
+  for (let from = warmUp, turn = 0; from < events; from += atOnce, turn += 1) {
     const waitMs = startMs + turn * everyMs - performance.now()
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
     outstanding.push(send(from, Math.min(from + atOnce, events)))

@@ -1,8 +1,17 @@
 import { randomBytes } from 'node:crypto'
 
-/** A new random incarnation: 12 characters that can stand in a cursor. */
+let prefix: string | undefined
+let count = 0
+
+/**
+ * A new incarnation that nobody else has: random for each process and counted within it, in characters
+ * that can stand in a cursor. Every publish brings one along in case it creates the stream, and fresh
+ * random bytes each time would cost an idle process more than all the rest of publishing.
+ */
 export function newIncarnation(): string {
-  return randomBytes(9).toString('base64url').replaceAll('-', '_')
+  prefix ??= randomBytes(9).toString('base64url').replaceAll('-', '_')
+  count += 1
+  return `${prefix}${count.toString(36)}`
 }
 
 /**
