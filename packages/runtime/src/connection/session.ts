@@ -128,9 +128,25 @@ function openingError(error: unknown): MillraceError {
   })
 }
 
+/** Servers before 6.2 do not know HELLO without a version of the protocol; they are too old anyway. */
+async function hello(client: Redis): Promise<unknown> {
+  try {
+    return await client.call('hello')
+  } catch (error) {
+    const trouble = troubleOf(error)
+    if (trouble !== 'other' && trouble !== 'unsupported') throw error
+    const version = /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? 'of before 6.2'
+    throw new MillraceError(
+      'SERVER_UNSUPPORTED',
+      `Millrace needs Redis 7.0 or Valkey 8 or newer, with HELLO; this is redis ${version}`,
+      { cause: error },
+    )
+  }
+}
+
 /** HELLO names product and true version on every server (INFO says 7.2.4 on each Valkey). */
 async function identify(client: Redis): Promise<Identity> {
-  const reply = await client.call('hello')
+  const reply = await hello(client)
   const fields = new Map<string, unknown>()
   if (Array.isArray(reply)) {
     for (let i = 0; i + 1 < reply.length; i += 2) fields.set(String(reply[i]), reply[i + 1])

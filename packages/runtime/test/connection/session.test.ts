@@ -38,6 +38,14 @@ describe('a session', () => {
     await waitFor(() => session.signal.aborted, { describe: 'the end of the session' })
   })
 
+  it('refuses at once a server that does not know HELLO, as those before 6.2', async () => {
+    await using redis = await startRedis({ args: ['--rename-command', 'HELLO', ''] })
+    await expect(open(redis)).rejects.toMatchObject({
+      code: 'SERVER_UNSUPPORTED',
+      message: expect.stringContaining('Millrace needs Redis 7.0') as string,
+    })
+  })
+
   it('starts no timer when it is ended again', async () => {
     await using redis = await startRedis()
     const session = await open(redis)
