@@ -58,7 +58,8 @@ export class Consumer<Data> {
   readonly #closing = new AbortController()
   readonly #ready = Promise.withResolvers<void>()
   readonly #done = Promise.withResolvers<void>()
-  readonly #pauses = new Set<string>()
+  /** Made with the first reason: most consumers are never paused. */
+  #pauses: Set<string> | undefined
   readonly #running = new Map<string, RunningHandler>()
   /** A signal that has fired before closes from within the constructor, so there is one already then. */
   #offSignal: () => void = () => undefined
@@ -111,7 +112,7 @@ export class Consumer<Data> {
 
   /** Why handing out is held back just now; empty when it is not. */
   get pausedBy(): readonly string[] {
-    return [...this.#pauses]
+    return [...(this.#pauses ?? [])]
   }
 
   /**
@@ -134,12 +135,13 @@ export class Consumer<Data> {
 
   /** Hands out nothing more until every reason is resumed; running handlers go on. */
   pause(reason = 'user'): void {
+    this.#pauses ??= new Set()
     this.#pauses.add(reason)
   }
 
   resume(reason = 'user'): void {
-    this.#pauses.delete(reason)
-    if (this.#pauses.size === 0) this.#tenure?.wake()
+    this.#pauses?.delete(reason)
+    if (this.pausedBy.length === 0) this.#tenure?.wake()
   }
 
   /**
@@ -398,7 +400,7 @@ export class Consumer<Data> {
       binary: this.#stream.codec.binary,
       handler,
       running: this.#running,
-      isPaused: () => this.#pauses.size > 0,
+      isPaused: () => this.#pauses !== undefined && this.#pauses.size > 0,
     }
   }
 

@@ -41,7 +41,8 @@ export class Pulse {
     this.#holders.add(holder)
     // The next beat may be meant for longer leases than this one.
     if (holder.leaseMs < this.#scheduledForMs) this.#unschedule()
-    this.#schedule()
+    // Streams that are opened together are not to beat together for ever.
+    this.#schedule(0.25 + Math.random() * 0.75)
   }
 
   remove(holder: Pulsed): void {
@@ -57,12 +58,13 @@ export class Pulse {
     void this.#sendUrgent()
   }
 
-  #schedule(): void {
+  /** Plans the next beat, after the usual time or a share of it. */
+  #schedule(share = 1): void {
     if (this.#cancelTimer !== undefined || this.#holders.size === 0) return
     let shortest = Number.POSITIVE_INFINITY
     for (const { leaseMs } of this.#holders) shortest = Math.min(shortest, leaseMs)
     this.#scheduledForMs = shortest
-    this.#cancelTimer = this.#core.clock.after(beatEveryMs(shortest), () => {
+    this.#cancelTimer = this.#core.clock.after(beatEveryMs(shortest) * share, () => {
       this.#cancelTimer = undefined
       for (const holder of this.#holders) this.#urgent.add(holder)
       void this.#sendUrgent()
