@@ -17,8 +17,9 @@ import type { ReceiverProgram, SenderProgram } from './program.ts'
  *   The latency is from just before the call to the start of the handler, by a clock that both share.
  * - The floor is XADD, a blocked XREADGROUP COUNT 100 and XACK, written by hand with ioredis.
  * - `bursts` publishes the same number of events as 250 at once, each second.
- * - Neither the 3,000 events that warm both sides up nor the first second at the pace are counted. Percentiles are of one round; the figures are their medians over
- *   the rounds, and ratios are medians of the ratios within a round.
+ * - Neither the 3,000 events that warm both sides up nor the first second at the pace are counted.
+ * - Percentiles are of one round; the figures are their medians over the rounds, and ratios are medians
+ *   of the ratios within a round.
  * - Events that come late, twice or not in order end the benchmark with an error.
  */
 export const latency: Benchmark = {
