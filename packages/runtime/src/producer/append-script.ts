@@ -30,7 +30,6 @@ Answers '<first new id or ->[ <index>:<id of the original> ...]' with the duplic
   'GAP <last>' when events before it are missing; 'CLOSED' when the epoch was closed;
   'FORGOTTEN' for a batch so old that its answer is not kept
 ]]
-${incarnationLua}${streamIdLua}
 local call = redis.call
 local stream, meta, producers = KEYS[1], KEYS[2], KEYS[3]
 local first, count, answered = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -48,8 +47,41 @@ if first <= last then
   return answer or 'FORGOTTEN'
 end
 
-local time = call('TIME')
-local now = tonumber(time[1])
+-- Answers of batches that the producer may still send again; it has seen the others.
+while lines ~= '' do
+  local line, rest = string.match(lines, '^(%d+)[^\\n]*\\n(.*)$')
+  if tonumber(line) > answered then break end
+  lines = rest
+end
+local function keep_record(used, answer)
+  call('HSET', producers, ARGV[1], string.format('open %.0f %s\\n', first + count - 1, used)
+    .. lines .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. answer .. '\\n')
+end
+
+-- A look at what may go costs as much as several events, so there is one only when the sequence passes a
+-- multiple of TRIM_EVERY.
+local look = math.floor((first - 1) / ${TRIM_EVERY}) ~= math.floor((first - 1 + count) / ${TRIM_EVERY})
+
+-- One event to a stream that is there: nothing can fail half-way, and its id tells the time.
+if count == 1 and record and not look and ARGV[11] == '0' then
+  local id
+  if ARGV[10] == '1' then
+    id = call('XADD', stream, 'NOMKSTREAM', '*', ARGV[12], ARGV[13])
+  else
+    local fields, entry = tonumber(ARGV[10]), {}
+    for f = 1, fields do
+      entry[2 * f - 1], entry[2 * f] = ARGV[11 + f], ARGV[11 + fields + f]
+    end
+    id = call('XADD', stream, 'NOMKSTREAM', '*', unpack(entry))
+  end
+  if id then
+    keep_record(string.match(id, '^(%d+)%d%d%d%-') or '0', id)
+    return id
+  end
+end
+
+${incarnationLua}${streamIdLua}
+local now = tonumber(call('TIME')[1])
 local known = call('HMGET', meta, 'incarnation', 'floor')
 local floor = known[2]
 local next_id, first_id
@@ -139,10 +171,8 @@ local function remove_before(bound, ...)
   call('HSET', meta, 'trimmed', first[1])
 end
 
--- Nothing is trimmed that somebody may still have to read: without a floor, nothing at all. A look costs
--- as much as several events, so there is one only when the sequence passes a multiple of TRIM_EVERY.
+-- Nothing is trimmed that somebody may still have to read: without a floor, nothing at all.
 local function trim()
-  if math.floor((first - 1) / ${TRIM_EVERY}) == math.floor((first - 1 + count) / ${TRIM_EVERY}) then return end
   local age, length = tonumber(ARGV[7]), tonumber(ARGV[8])
   if age > 0 then
     local oldest = string.format('%.0f-0', math.max(0, now * 1000 - age))
@@ -165,18 +195,12 @@ end
 local answer
 local function work()
   append_all()
-  if floor and first_id then trim() end
+  if look and floor and first_id then trim() end
   if not record then remove_old_records() end
   answer = first_id or '-'
   if originals[1] then answer = answer .. ' ' .. table.concat(originals, ' ') end
-  while lines ~= '' do
-    local line, rest = string.match(lines, '^(%d+)[^\\n]*\\n(.*)$')
-    if tonumber(line) > answered then break end
-    lines = rest
-  end
   -- Last: once the record is there, the batch counts as appended.
-  call('HSET', producers, ARGV[1], string.format('open %.0f %d\\n', first + count - 1, now)
-    .. lines .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. answer .. '\\n')
+  keep_record(string.format('%.0f', now), answer)
 end
 
 -- Nobody has seen these entries yet: readers are served when the script has ended.
