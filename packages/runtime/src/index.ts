@@ -23,6 +23,13 @@ export type {
   StoredInStream,
 } from './producer/options.ts'
 export type { SpoolOptions } from './producer/spool/options.ts'
+export type { PressureOptions, PressurePolicy, Watermarks } from './pressure/options.ts'
+export type {
+  Pressure,
+  PressureCause,
+  PressureFigures,
+  PressureLevel,
+} from './pressure/pressure.ts'
 export type { Reader } from './reader/reader.ts'
 export type { ReaderOptions } from './reader/options.ts'
 export type { Consumer, CloseOptions } from './consumer/consumer.ts'
@@ -42,7 +49,7 @@ export type {
   StreamReport,
 } from './inspect/inspect.ts'
 export type { RemoveOptions } from './retention/remove.ts'
-export type { DeliveryContext } from './delivery/context.ts'
+export type { DeliveryContext, GroupDeliveryContext } from './delivery/context.ts'
 export type { DeadLetterReason } from './delivery/dead-letter-fields.ts'
 export type { DeadLetters } from './dead-letters/dead-letters.ts'
 export type { DeadLetter, DeadLetterPayload } from './dead-letters/dead-letter.ts'
@@ -83,6 +90,7 @@ export {
   type LeaseChanged,
   type LoopFailed,
   type PositionChanged,
+  type PressureChanged,
   type Published,
   type PublishFailed,
   type PublishStalled,
@@ -92,3 +100,8 @@ export {
   type TailRead,
 } from './diagnostics.ts'
 export { compareIds, idTimeMs, isStreamId } from './stream/stream-id.ts'
+export type { Extension, RunOptions } from './extension/extension.ts'
+export type { ElectionOptions, HeldLease } from './extension/election.ts'
+export type { AppendedStep, Step, StepEvent } from './extension/append-step.ts'
+export { leaseLua } from './extension/election-script.ts'
+export { defineScript, type Script, type ScriptArgument } from './connection/script.ts'

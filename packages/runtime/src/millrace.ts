@@ -9,6 +9,7 @@ import { Pulse } from './consumer/pulse.ts'
 import { type Core, createCore, type StreamLike } from './core.ts'
 import { DeadLetters } from './dead-letters/dead-letters.ts'
 import { MillraceError } from './errors.ts'
+import { Extension } from './extension/extension.ts'
 import { ConsumerGroup } from './group/group.ts'
 import type { GroupOptions } from './group/options.ts'
 import { inspectStream, type StreamReport } from './inspect/inspect.ts'
@@ -164,6 +165,16 @@ export class Millrace {
   deadLetters<Data>(stream: EventStream<never, Data>, name: string): DeadLetters<Data> {
     this.#assertOpen()
     return new DeadLetters(this.#core, stream, name)
+  }
+
+  /**
+   * For other packages of Millrace: keys of their own beside a stream, scripts over them, elections, and
+   * appending in one step with their own records.
+   */
+  extension<Input>(stream: EventStream<Input, unknown>, packageName: string): Extension<Input> {
+    this.#assertOpen()
+    const hold = (): (() => void) => this.#janitor.hold(stream, true)
+    return this.#track(new Extension<Input>(this.#core, stream, packageName, hold))
   }
 
   /** The truth about a stream and everyone who reads it: positions, lag, holders, members. */
