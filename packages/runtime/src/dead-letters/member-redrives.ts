@@ -20,12 +20,16 @@ export interface MemberRedrivesParts {
   readonly facts: { readonly stream: string; readonly name: string }
   /** How many entries wait for a handler. */
   waiting(): number
+  /** How many more handlers may start. */
+  open(): number
   /** Whether handlers may be started just now. */
   mayServe(): boolean
   /** It has its payload: a handler may have it. */
   ready(held: Held): void
   stop(error: MillraceError): void
   refused(membership: Membership, refusal: Refusal): void
+  /** Something waits here for its next attempt. */
+  kept(): void
   /** Something was settled. */
   changed(): void
 }
@@ -94,8 +98,7 @@ export class MemberRedrives {
     this.#parked = new ParkedEntries({
       clock,
       holdings: this.#holdings,
-      most: options.concurrency + LARGEST_TAKE,
-      waiting: () => parts.waiting(),
+      wanted: () => Math.min(options.concurrency + LARGEST_TAKE, parts.open()) - parts.waiting(),
       mayServe: () => parts.mayServe(),
       fetch: (ids) => commands.fetch(ids, parts.binary, { signal: this.#membership?.signal }),
       recordStart: (held) => {
@@ -124,6 +127,9 @@ export class MemberRedrives {
       facts,
       stop: (error) => {
         parts.stop(error)
+      },
+      kept: () => {
+        parts.kept()
       },
     })
   }
@@ -166,6 +172,11 @@ export class MemberRedrives {
   drain(): void {
     this.#draining = true
     this.#aftermath.drain()
+    this.giveBack()
+  }
+
+  /** Gives back what waits. */
+  giveBack(): void {
     for (const held of this.#holdings.all()) {
       if (held.phase === 'parked') this.#aftermath.release(held)
     }
@@ -176,7 +187,10 @@ export class MemberRedrives {
   forget(): void {
     this.#settler.forget()
     this.#parked.clear()
-    for (const held of [...this.#holdings.all()]) this.#holdings.drop(held)
+    for (const held of [...this.#holdings.all()]) {
+      held.delivery?.conclude(false)
+      this.#holdings.drop(held)
+    }
   }
 
   close(): void {
@@ -207,7 +221,8 @@ export class MemberRedrives {
     const membership = this.#membership
     const { commands } = this.#parts
     const mayTake = !this.#draining && this.#parts.mayServe()
-    const room = mayTake ? Math.max(this.#most - this.#holdings.size, 0) : 0
+    const open = this.#parts.open() - this.#parts.waiting()
+    const room = mayTake ? Math.max(Math.min(this.#most - this.#holdings.size, open), 0) : 0
     if (membership === undefined || (room === 0 && !this.#inherits)) return false
     const taken = await commands.take(membership.identity, room, { signal: membership.signal })
     if (isRefusal(taken)) {
@@ -243,6 +258,7 @@ export class MemberRedrives {
   }
 
   #drop(held: Held): void {
+    held.delivery?.conclude(true)
     this.#holdings.drop(held)
     this.#parts.changed()
     if (this.#more && this.#holdings.size * 2 <= this.#most) void this.#take()

@@ -18,6 +18,17 @@ export interface DeliveryContext {
   readonly lease: LeaseView
 }
 
+/** What the handler of a consumer group is told. */
+export interface GroupDeliveryContext extends DeliveryContext {
+  /**
+   * Resolves once it is certain what became of this delivery, some time after the handler has settled:
+   * true when Redis has confirmed that the event is done with; false when it is to be tried again, was
+   * given back, or is no longer this member's, so that the handler's result did not count. It stays
+   * open when the process is closed without an answer from Redis.
+   */
+  readonly confirmed: Promise<boolean>
+}
+
 /** What a handler sees of the lease. */
 export interface LeaseView {
   readonly token: string
@@ -27,13 +38,15 @@ export interface LeaseView {
  * The context of one delivery. An AbortController costs as much as a whole trivial delivery, so there
  * is none until the handler asks for the signal.
  */
-export class Delivery implements DeliveryContext {
+export class Delivery implements GroupDeliveryContext {
   readonly attempt: number
   readonly redelivered: boolean
   readonly redriven: boolean
   readonly lease: LeaseView
   #controller: AbortController | undefined
   #reason: Error | undefined
+  #confirmed: PromiseWithResolvers<boolean> | undefined
+  #isDone: boolean | undefined
 
   constructor(attempt: number, redelivered: boolean, lease: LeaseView, redriven = false) {
     this.attempt = attempt
@@ -48,6 +61,18 @@ export class Delivery implements DeliveryContext {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason)
     }
     return this.#controller.signal
+  }
+
+  get confirmed(): Promise<boolean> {
+    if (this.#isDone !== undefined) return Promise.resolve(this.#isDone)
+    this.#confirmed ??= Promise.withResolvers()
+    return this.#confirmed.promise
+  }
+
+  /** It is certain now whether the event is done with; the first answer stays. */
+  conclude(isDone: boolean): void {
+    this.#isDone ??= isDone
+    this.#confirmed?.resolve(this.#isDone)
   }
 
   /** Why the delivery was aborted, if it was. */

@@ -16,6 +16,8 @@ export interface AftermathParts {
   readonly facts: { readonly stream: string; readonly name: string }
   /** The owner chose to stop at this error. */
   stop(error: MillraceError): void
+  /** An entry waits here for its next attempt. */
+  kept(): void
 }
 
 /** Carries out what becomes of an entry when it was handled, or will not be handled here. */
@@ -108,6 +110,7 @@ export class Aftermath {
   /** Whoever starts the group again begins with fresh attempts. */
   #stopAt(held: Held, cause: unknown): void {
     const { holdings, settler, facts } = this.#parts
+    held.delivery?.conclude(false)
     held.attempt = 1
     settler.writeAttempt(held, 1)
     if (held.phase !== 'parked') holdings.park(held)
@@ -124,10 +127,14 @@ export class Aftermath {
   }
 
   #park(held: Held, waitMs: number): void {
+    held.delivery?.conclude(false)
     const { clock, holdings, parked } = this.#parts
     holdings.park(held)
     held.dueMs = clock.monotonicMs() + waitMs
     if (this.#draining) this.release(held)
-    else parked.add(held)
+    else {
+      parked.add(held)
+      this.#parts.kept()
+    }
   }
 }

@@ -34,6 +34,16 @@ export function readCount(figures: CreditFigures): number {
   return Math.min(free, affordable, LARGEST_READ)
 }
 
+/** The count of the next read of a member that takes on demand: what is asked for, as far as it can. */
+export function demandCount(
+  asked: number,
+  held: { readonly active: number; readonly parked: number },
+  most: { readonly concurrency: number; readonly maxParked: number },
+): number {
+  if (held.parked >= most.maxParked) return 0
+  return Math.max(Math.min(asked, most.concurrency - held.active, LARGEST_READ), 0)
+}
+
 /**
  * How many events a member should hold: what runs at once, as many again, and what its handlers do in
  * a moment. A member with slow handlers so leaves events to the others.

@@ -1,4 +1,4 @@
-import { Delivery, type DeliveryContext, type LeaseView } from '../delivery/context.ts'
+import { Delivery, type GroupDeliveryContext, type LeaseView } from '../delivery/context.ts'
 import { MillraceError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Decode } from '../stream/decode.ts'
@@ -8,7 +8,7 @@ import { ReadyQueue } from './ready-queue.ts'
 import { done, interrupted, type Outcome } from './verdict.ts'
 
 /** Handles one event; the event counts as handled when the returned promise has resolved. */
-export type GroupHandler<Data> = (event: Event<Data>, context: DeliveryContext) => unknown
+export type GroupHandler<Data> = (event: Event<Data>, context: GroupDeliveryContext) => unknown
 
 /** Under what a handler may start; undefined while none may. */
 export interface StartPermit {
@@ -25,6 +25,8 @@ export interface DispatcherOptions<Data> {
   readonly decode: Decode<Data>
   readonly handler: GroupHandler<Data>
   permit(): StartPermit | undefined
+  /** Told when a handler is about to start. */
+  starting(): void
   /** Told once for each entry that was started, when its handler has settled. */
   finished(held: Held, outcome: Outcome): void
   /** Told when the handler of an entry has settled that is no longer this member's. */
@@ -137,6 +139,7 @@ export class Dispatcher<Data> {
     const fields = held.fields
     if (fields === undefined) throw new MillraceError('INTERNAL', `Event ${held.id} has no payload`)
     held.fields = undefined
+    this.#options.starting()
     held.phase = 'running'
     held.startedMs = nowMs
     held.timedOut = false
@@ -205,6 +208,7 @@ export class Dispatcher<Data> {
 
   /** What succeeded here need not run again if it was handed to this member anew meanwhile. */
   #finishLost(held: Held, outcome: Outcome): void {
+    held.delivery?.conclude(false)
     this.#options.finishedLost()
     if (this.#lost.get(held.key) !== held) return
     this.#lost.delete(held.key)

@@ -113,6 +113,9 @@ export class ConsumerGroup<Data> {
         roomy: () => {
           loop.claimMore()
         },
+        sated: () => {
+          void loop.interruptRead()
+        },
       },
     })
     const loop = new MemberLoop(
@@ -137,6 +140,24 @@ export class ConsumerGroup<Data> {
       void this.close()
     })
     return this
+  }
+
+  /**
+   * With `take: 'on-demand'`: the handler may be called so many times more, whatever was asked for before.
+   * Events that one read brings end what was asked for, be they fewer; ask again for more. After a
+   * moment in which nothing is asked for, what was taken and not handled is given back to the group.
+   * @throws MillraceError `STATE_INVALID` while it is not running, or takes ahead
+   */
+  ask(count: number): void {
+    expectState('ask', this.#state, ['running'], this.name)
+    if (this.#options.take !== 'on-demand') {
+      throw new MillraceError(
+        'STATE_INVALID',
+        `Consumer group ${this.name} takes ahead: ask is possible only with take: 'on-demand'`,
+        { name: this.name },
+      )
+    }
+    this.#parts?.workbench.ask(Math.max(Math.trunc(count), 0))
   }
 
   /** Starts and reads nothing more until every reason is taken back; handlers that run go on. */

@@ -13,6 +13,13 @@ import { isStartPosition, type StartPosition, startArgument } from '../stream/st
 export interface GroupOptions {
   /** The name of the consumer group: members of one name share its events. */
   readonly name: string
+  /**
+   * Whether the member takes events ahead of its handlers, or only as many as {@link ConsumerGroup.ask}
+   * asked for, and gives back what nobody asks for any more. On demand every delivery counts as an
+   * attempt, also one whose process died, and what the dead leave is not tried one by one.
+   * @defaultValue `'ahead'`
+   */
+  readonly take?: 'ahead' | 'on-demand'
   /** A label for this member, seen in `XINFO CONSUMERS`. @defaultValue a random one */
   readonly member?: string
   /**
@@ -87,6 +94,7 @@ export interface GroupOptions {
 
 export interface ResolvedGroupOptions {
   readonly name: string
+  readonly take: 'ahead' | 'on-demand'
   readonly member: string
   readonly concurrency: number
   /** An id, or `latest`: only the server knows it. */
@@ -106,6 +114,7 @@ export interface ResolvedGroupOptions {
 }
 
 const defaults = Object.freeze({
+  take: 'ahead',
   concurrency: 1,
   from: 'earliest',
   leaseMs: 4_000,
@@ -131,6 +140,7 @@ export function resolveGroupOptions(
   assertName('The name of a consumer group', options?.name)
   const problems = optionProblems(options, {
     name: () => true,
+    take: oneOf('ahead', 'on-demand'),
     member: (v) =>
       /^[A-Za-z0-9._-]{1,128}$/.test(String(v)) || 'must be 1 to 128 of A–Z a–z 0–9 . _ -',
     concurrency: wholeNumber(1, 10_000),
@@ -153,6 +163,7 @@ export function resolveGroupOptions(
   const concurrency = options.concurrency ?? defaults.concurrency
   return Object.freeze({
     name: options.name,
+    take: options.take ?? defaults.take,
     member: options.member ?? randomLabel(),
     concurrency,
     start: startArgument(options.from ?? defaults.from),

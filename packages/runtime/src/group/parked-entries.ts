@@ -6,9 +6,8 @@ import type { Held, Holdings } from './held.ts'
 export interface ParkedPorts {
   readonly clock: Clock
   readonly holdings: Holdings
-  /** Nothing is fetched while so many entries are ready. */
-  readonly most: number
-  waiting(): number
+  /** How many more entries there is use for. */
+  wanted(): number
   mayServe(): boolean
   fetch(ids: readonly string[]): Promise<readonly (RawEntry | undefined)[]>
   /** Records that an entry is about to be started; {@link ParkedEntries.recorded} goes on. */
@@ -114,7 +113,8 @@ export class ParkedEntries {
   #takeDue(): Held[] {
     const nowMs = this.#ports.clock.monotonicMs()
     const due: Held[] = []
-    while (due.length < MOST_FETCHED) {
+    const most = Math.min(MOST_FETCHED, this.#ports.wanted())
+    while (due.length < most) {
       const held = this.#queue.takeDue(nowMs)
       if (held === undefined) break
       if (!this.#isStillParked(held)) continue
@@ -197,7 +197,7 @@ export class ParkedEntries {
 
   /** Whether enough is ready, so that what is due is fetched only when some of it is done. */
   get #isFull(): boolean {
-    return this.#ports.waiting() >= this.#ports.most
+    return this.#ports.wanted() <= 0
   }
 
   /**

@@ -8,6 +8,8 @@ import { Aftermath } from './aftermath.ts'
 import { isRefusal, type PendingEntry, type Refusal } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
 import { Condition } from './condition.ts'
+import { demandCount } from './credit.ts'
+import { Demand } from './demand.ts'
 import { Dispatcher, type GroupHandler } from './dispatcher.ts'
 import { dueAfterClaimMs } from './due.ts'
 import { Held, Holdings } from './held.ts'
@@ -25,8 +27,10 @@ export interface WorkbenchPorts {
   /** The owner chose to stop at this error. */
   stop(error: MillraceError): void
   refused(membership: Membership, refusal: Refusal): void
-  /** The quarantine has room again. */
+  /** There is room for entries of others again. */
   roomy(): void
+  /** Nothing more is to be read just now. */
+  sated(): void
 }
 
 export interface WorkbenchParts<Data> {
@@ -57,6 +61,7 @@ export class Workbench<Data> {
   readonly #intake: Intake
   readonly #redrives: MemberRedrives
   readonly #changes = new Condition()
+  readonly #demand: Demand
   readonly #guard: LeaseGuard
   #paused = false
   #draining = false
@@ -68,6 +73,9 @@ export class Workbench<Data> {
     this.#ports = parts.ports
     this.#facts = { stream: parts.stream, name: options.name }
     this.#intake = new Intake(options, clock, this.#holdings)
+    this.#demand = new Demand(options.take, clock, () => {
+      this.#giveBack()
+    })
     this.#guard = new LeaseGuard(clock, () => {
       this.abortRunning(leaseLost('no beat was confirmed in time', this.#facts))
     })
@@ -77,7 +85,10 @@ export class Workbench<Data> {
       handlerTimeoutMs: options.handlerTimeoutMs,
       decode: parts.decode,
       handler: parts.handler,
-      permit: () => (this.#paused || this.#draining ? undefined : this.#guard.permit),
+      permit: () => (this.#mayServe ? this.#guard.permit : undefined),
+      starting: () => {
+        this.#demand.started()
+      },
       finished: (held, outcome) => {
         this.#finished(held, outcome)
       },
@@ -116,8 +127,8 @@ export class Workbench<Data> {
     this.#parked = new ParkedEntries({
       clock,
       holdings: this.#holdings,
-      most: options.concurrency + 32,
-      waiting: () => this.#dispatcher.waiting,
+      wanted: () =>
+        Math.min(options.concurrency + 32, this.#demand.open) - this.#dispatcher.waiting,
       mayServe: () => this.#mayServe,
       fetch: (ids) => commands.fetch(ids, parts.binary, { signal: this.#guard.membership?.signal }),
       recordStart: (held) => {
@@ -149,6 +160,9 @@ export class Workbench<Data> {
       stop: (error) => {
         parts.ports.stop(error)
       },
+      kept: () => {
+        this.#demand.gained()
+      },
     })
     this.#redrives = new MemberRedrives({
       options,
@@ -157,6 +171,7 @@ export class Workbench<Data> {
       binary: parts.binary,
       facts: this.#facts,
       waiting: () => this.#dispatcher.waiting,
+      open: () => this.#demand.open,
       mayServe: () => this.#mayServe,
       ready: (held) => {
         this.#dispatcher.enqueue(held)
@@ -167,6 +182,9 @@ export class Workbench<Data> {
       },
       refused: (membership, refusal) => {
         parts.ports.refused(membership, refusal)
+      },
+      kept: () => {
+        this.#demand.gained()
       },
       changed: () => {
         this.#changes.changed()
@@ -209,11 +227,15 @@ export class Workbench<Data> {
 
   /** How many more entries of other members it can take. */
   get room(): number {
-    return this.#draining ? 0 : Math.max(this.#options.maxParked - this.#holdings.parked, 0)
+    if (this.#draining) return 0
+    const { parked } = this.#holdings
+    const asked = this.#demand.open - this.#dispatcher.waiting
+    return Math.max(Math.min(this.#options.maxParked, asked) - parked, 0)
   }
 
   /** How many entries of dead members it can take: one member should not have all of them. */
   get quarantineRoom(): number {
+    if (this.#demand.isLimited) return this.room
     return Math.min(this.room, Math.max(MOST_IN_QUARANTINE - this.#parked.inQuarantine, 0))
   }
 
@@ -221,6 +243,14 @@ export class Workbench<Data> {
   confirmed(): void {
     this.#guard.confirmed()
     this.#resume()
+  }
+
+  /** On demand: so many more handlers may start. */
+  ask(count: number): void {
+    this.#demand.ask(count)
+    if (count === 0) return
+    this.#resume()
+    this.#ports.roomy()
   }
 
   /** Stops settling and starting while the member changes its name; handlers run on. */
@@ -234,7 +264,9 @@ export class Workbench<Data> {
   wants(): number {
     const { permit } = this.#guard
     if (permit === undefined || this.#paused || this.#draining) return 0
-    return this.#clock.monotonicMs() < permit.untilMs ? this.#intake.wants() : 0
+    if (this.#clock.monotonicMs() >= permit.untilMs) return 0
+    if (!this.#demand.isLimited) return this.#intake.wants()
+    return demandCount(this.#demand.open - this.#dispatcher.waiting, this.#holdings, this.#options)
   }
 
   credit(signal: AbortSignal): Promise<void> {
@@ -247,6 +279,7 @@ export class Workbench<Data> {
       if (this.#draining) this.#aftermath.release(held)
       else this.#dispatcher.enqueue(held)
     }
+    if (entries.length > 0) this.#demand.met(this.#dispatcher.waiting)
   }
 
   pump(): void {
@@ -259,13 +292,20 @@ export class Workbench<Data> {
     origin: { redelivered: boolean; quarantined: boolean },
   ): void {
     const nowMs = this.#clock.monotonicMs()
+    const { isLimited } = this.#demand
+    const quarantined = origin.quarantined && !isLimited
     for (const entry of entries) {
       if (this.#holdings.has(entry.id)) continue
-      const held = new Held(entry.id, 'parked', entry.attempt, nowMs, origin)
+      const held = new Held(entry.id, 'parked', entry.attempt, nowMs, { ...origin, quarantined })
       held.dueMs = dueAfterClaimMs(entry, nowMs, this.#options.backoff)
       this.#holdings.add(held)
+      if (origin.quarantined && isLimited) {
+        // Taken on demand means started, so the attempt in which the member died counts.
+        this.#settler.writeAttempt(held, ++held.attempt)
+      }
       this.#parked.add(held)
     }
+    this.#demand.gained()
     this.#parked.serve()
   }
 
@@ -276,7 +316,10 @@ export class Workbench<Data> {
     this.#dispatcher.takeWaiting()
     this.#dispatcher.disown(reason)
     this.#redrives.forget()
-    for (const held of [...this.#holdings.all()]) this.#holdings.drop(held)
+    for (const held of [...this.#holdings.all()]) {
+      held.delivery?.conclude(false)
+      this.#holdings.drop(held)
+    }
     this.#changes.changed()
   }
 
@@ -295,7 +338,10 @@ export class Workbench<Data> {
     const kept = new Set(mine)
     const lost = missing.filter((held) => !kept.has(held.id) && held.phase !== 'settling')
     this.#dispatcher.disown(leaseLost('the events are no longer its own', this.#facts), lost)
-    for (const held of lost) this.#holdings.drop(held)
+    for (const held of lost) {
+      held.delivery?.conclude(false)
+      this.#holdings.drop(held)
+    }
     this.#changes.changed()
   }
 
@@ -303,14 +349,7 @@ export class Workbench<Data> {
   drain(): void {
     this.#draining = true
     this.#aftermath.drain()
-    for (const held of this.#dispatcher.takeWaiting()) {
-      if (held.redriven) this.#redrives.release(held)
-      else this.#aftermath.release(held)
-    }
-    for (const held of this.#holdings.all()) {
-      if (held.phase === 'parked') this.#aftermath.release(held)
-    }
-    this.#parked.clear()
+    this.#release()
     this.#redrives.drain()
   }
 
@@ -332,6 +371,7 @@ export class Workbench<Data> {
   }
 
   close(): void {
+    this.#demand.close()
     this.#guard.close()
     this.#parked.clear()
     this.#dispatcher.close()
@@ -341,7 +381,29 @@ export class Workbench<Data> {
   }
 
   get #mayServe(): boolean {
-    return !this.#paused && !this.#draining && this.#guard.permit !== undefined
+    if (this.#paused || this.#draining || this.#demand.open <= 0) return false
+    return this.#guard.permit !== undefined
+  }
+
+  /** Nobody has asked for a while: others may have what waits here. */
+  #giveBack(): void {
+    if (this.#draining) return
+    this.#ports.sated()
+    if (this.#guard.membership === undefined) return
+    this.#release()
+    this.#redrives.giveBack()
+  }
+
+  /** Gives back at once what was not started. */
+  #release(): void {
+    for (const held of this.#dispatcher.takeWaiting()) {
+      if (held.redriven) this.#redrives.release(held)
+      else this.#aftermath.release(held)
+    }
+    for (const held of this.#holdings.all()) {
+      if (held.phase === 'parked') this.#aftermath.release(held)
+    }
+    this.#parked.clear()
   }
 
   #resume(): void {
@@ -366,6 +428,7 @@ export class Workbench<Data> {
   }
 
   #drop(held: Held): void {
+    held.delivery?.conclude(true)
     this.#holdings.drop(held)
     this.#changes.changed()
   }

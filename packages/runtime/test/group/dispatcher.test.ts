@@ -24,6 +24,7 @@ function bench(handler: GroupHandler<number>, concurrency = 2) {
     decode: decoderOf(stream),
     handler,
     permit: () => ({ lease: { token: '1-a' }, incarnation: 'i', untilMs }),
+    starting: () => undefined,
     finished: (held, outcome) => finished.push([held, outcome]),
     finishedLost: () => undefined,
   })
