@@ -32,6 +32,11 @@ export interface EntryOwner<Data> {
 export interface HandOutOwner<Data> extends EntryOwner<Data> {
   /** Whether a handler may be started now; the lease is judged by the clock, not by timers, which a stalled process runs late. */
   mayStart(nowMs: number): boolean
+  /**
+   * Undefined while the lease is certain and reading undisturbed; else resolves when the server has
+   * confirmed what the owner knows, which may leave new doubt.
+   */
+  doubtSettled(nowMs: number): Promise<void> | undefined
   /** The owner's policy says stop. */
   stop(error: MillraceError): void
 }
@@ -193,10 +198,21 @@ export class HandOut<Data> {
     }
     void recorded.then((verdict) => {
       if (this.#closed || verdict === 'wait') return
-      if (verdict === 'run')
-        this.#handle(lane, entry, decoded.event, this.#settings.clock.monotonicMs())
+      if (verdict === 'run') this.#handleWhenCertain(lane, entry, decoded.event)
       else this.#toDeadLetters(lane, entry, 'exhausted', DIED_WITH_IT)
     })
+  }
+
+  /** To record a start may have taken longer than the lease. */
+  #handleWhenCertain(lane: string, entry: Entry<Data>, event: Event<Data>): void {
+    if (this.#closed) return
+    const nowMs = this.#settings.clock.monotonicMs()
+    const settled = this.#owner.doubtSettled(nowMs)
+    if (settled === undefined) this.#handle(lane, entry, event, nowMs)
+    else
+      void settled.then(() => {
+        this.#handleWhenCertain(lane, entry, event)
+      })
   }
 
   #handle(lane: string, entry: Entry<Data>, event: Event<Data>, startedMs: number): void {

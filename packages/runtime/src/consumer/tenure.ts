@@ -237,6 +237,11 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     )
   }
 
+  doubtSettled(nowMs: number): Promise<void> | undefined {
+    if (this.#trust.holdsAt(nowMs) && !this.#verifying) return undefined
+    return this.#confirmation()
+  }
+
   recordStart(entry: Entry<Data>): Promise<StartVerdict> | undefined {
     return this.#quarantine.recordStart(entry)
   }
