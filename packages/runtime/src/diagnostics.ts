@@ -1,4 +1,5 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
+import type { Pressure, PressureLevel } from './pressure/pressure.ts'
 
 /**
  * Everything that Millrace tells about itself, on Node's `diagnostics_channel`. Loggers, metrics and
@@ -43,6 +44,12 @@ export interface PublishFailed {
 export interface PublishStalled {
   readonly stream: string
   readonly reason: string
+}
+/** The pressure on a producer's stream has another level, or other causes. */
+export interface PressureChanged extends Pressure {
+  readonly stream: string
+  /** The level before. */
+  readonly before: PressureLevel
 }
 /** What lies in a producer's spool has changed. */
 export interface SpoolChanged {
@@ -187,6 +194,7 @@ export interface Channels {
   readonly published: Fact<Published>
   readonly publishFailed: Fact<PublishFailed>
   readonly publishStalled: Fact<PublishStalled>
+  readonly pressureChanged: Fact<PressureChanged>
   readonly spoolChanged: Fact<SpoolChanged>
   readonly spoolAdopted: Fact<SpoolAdopted>
   readonly tailRead: Fact<TailRead>
@@ -210,6 +218,7 @@ export const channels: Channels = {
   published: fact<Published>('millrace:producer:published'),
   publishFailed: fact<PublishFailed>('millrace:producer:failed'),
   publishStalled: fact<PublishStalled>('millrace:producer:stalled'),
+  pressureChanged: fact<PressureChanged>('millrace:producer:pressure'),
   spoolChanged: fact<SpoolChanged>('millrace:spool:changed'),
   spoolAdopted: fact<SpoolAdopted>('millrace:spool:adopted'),
   tailRead: fact<TailRead>('millrace:tail:read'),

@@ -2,6 +2,11 @@
 export type ErrorCode =
   | 'ABORTED'
   | 'AUTH_FAILED'
+  | 'BLOB_CORRUPT'
+  | 'BLOB_MISSING'
+  | 'BLOB_STORE_ABSENT'
+  | 'BLOB_STORE_FAILED'
+  | 'BLOB_STORE_FULL'
   | 'CLOSED'
   | 'CURSOR_INVALID'
   | 'DEAD_LETTER_FULL'
@@ -16,6 +21,7 @@ export type ErrorCode =
   | 'PAYLOAD_INVALID'
   | 'PAYLOAD_TOO_LARGE'
   | 'PERMISSION_DENIED'
+  | 'PRESSURE'
   | 'PUBLISH_UNKNOWN'
   | 'SERVER_UNSUPPORTED'
   | 'SPOOL_CORRUPT'
@@ -49,6 +55,35 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
     retryable: false,
     meaning: 'Redis refused the user name or the password.',
     remedy: 'Check the credentials in the URL or the options.',
+  },
+  BLOB_CORRUPT: {
+    retryable: false,
+    meaning:
+      'The blob that an event refers to has another size or SHA-256 than was noted at publish.',
+    remedy:
+      'Put the right content back under its key and redrive the dead letter; find out who writes to the store.',
+  },
+  BLOB_MISSING: {
+    retryable: false,
+    meaning: 'The blob that an event refers to is not in the blob store.',
+    remedy:
+      'Make sure that producers and consumers have the same store; restore the blob and redrive the dead letter.',
+  },
+  BLOB_STORE_ABSENT: {
+    retryable: false,
+    meaning: 'A payload lies, or would have to lie, in a blob store, and this connection has none.',
+    remedy: 'Give `connect` the `blobStore` that the producers of the stream use.',
+  },
+  BLOB_STORE_FAILED: {
+    retryable: true,
+    meaning: 'The blob store could not be reached, or failed.',
+    remedy: 'See `cause`. Consumers try again like after a handler that failed.',
+  },
+  BLOB_STORE_FULL: {
+    retryable: true,
+    meaning: 'The blob store has no room for the payload. The event was not published.',
+    remedy:
+      'Make room, or publish less; what retention lets go is removed from the store within hours.',
   },
   CLOSED: {
     retryable: false,
@@ -124,6 +159,12 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
     meaning: 'The Redis user lacks the right for a command or a key.',
     remedy: 'Grant the rights listed in `docs/guarantees.md`.',
   },
+  PRESSURE: {
+    retryable: true,
+    meaning:
+      'The event was not sent because the stream is under pressure and its producer is told to reject or to delay.',
+    remedy: 'Publish again after `retryAfterMs`, or let consumers catch up.',
+  },
   PUBLISH_UNKNOWN: {
     retryable: false,
     meaning: 'The event was given up while its outcome was not known: it may be in the stream.',
@@ -193,6 +234,8 @@ export interface ErrorFacts {
   readonly name?: string
   /** What is missing, for `GAP`. */
   readonly gap?: Gap
+  /** When to try again, for `PRESSURE`. */
+  readonly retryAfterMs?: number
 }
 
 /** Events that retention removed before a consumer, consumer group or reader had processed them. */
@@ -218,6 +261,8 @@ export class MillraceError extends Error {
   readonly subject: string | undefined
   /** What is missing, with `GAP`. */
   readonly gap: Gap | undefined
+  /** After how many milliseconds to try again, with `PRESSURE`. */
+  readonly retryAfterMs: number | undefined
 
   constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause })
@@ -227,6 +272,7 @@ export class MillraceError extends Error {
     this.stream = facts.stream
     this.subject = facts.name
     this.gap = facts.gap
+    this.retryAfterMs = facts.retryAfterMs
   }
 }
 

@@ -7,6 +7,14 @@ import {
   wholeNumber,
 } from '../lifecycle/options.ts'
 import {
+  type PressureOptions,
+  type PressurePolicy,
+  pressurePolicy,
+  pressureProblems,
+  type ResolvedPressureOptions,
+  resolvePressureOptions,
+} from '../pressure/options.ts'
+import {
   type ResolvedSpoolOptions,
   resolveSpoolOptions,
   type SpoolOptions,
@@ -88,12 +96,28 @@ export interface ProducerOptions {
   readonly whenUnavailable?: 'fail' | 'spool' | 'wait'
   /** Where and how much is kept, with `whenUnavailable: 'spool'`. */
   readonly spool?: SpoolOptions
+  /**
+   * What happens to events while the stream is under pressure, from `high` until below `low`. `signal`: they
+   * are published as ever, and `producer.pressure` and the channel `pressureChanged` tell. `delay`: they are
+   * published no faster than the slowest consumer works, and fail with `PRESSURE` if their deadline comes
+   * first. `reject`: they fail at once with `PRESSURE`, which says when to try again. `spool`: they go to
+   * disk, and to the stream when it is over; needs {@link spool}.
+   * @defaultValue `signal`
+   */
+  readonly onPressure?: PressurePolicy
+  /**
+   * What counts as pressure. Without it, and with `signal`, only memory that has run out does, and nothing
+   * is asked of Redis.
+   * @defaultValue the server's memory alone
+   */
+  readonly pressure?: PressureOptions
 }
 
 /** The options of a producer without a spool: all its results say `stream`. */
 export interface DirectProducerOptions extends ProducerOptions {
   readonly whenUnavailable?: 'fail' | 'wait'
   readonly spool?: never
+  readonly onPressure?: Exclude<PressurePolicy, 'spool'>
 }
 
 export interface ResolvedProducerOptions {
@@ -105,6 +129,7 @@ export interface ResolvedProducerOptions {
   readonly whenUnavailable: 'fail' | 'spool' | 'wait'
   /** Set when events are spooled; then `producerId` is set as well. */
   readonly spool: ResolvedSpoolOptions | undefined
+  readonly pressure: ResolvedPressureOptions
 }
 
 const defaults = Object.freeze({
@@ -132,8 +157,11 @@ export function resolveProducerOptions(
       deadlineMs,
       whenUnavailable: oneOf('wait', 'fail', 'spool'),
       spool: (v) => (typeof v === 'object' && v !== null) || 'must be an object',
+      onPressure: pressurePolicy,
+      pressure: (v) => (typeof v === 'object' && v !== null) || 'must be an object',
     }),
     ...spoolingProblems(options),
+    ...(typeof options.pressure === 'object' ? pressureProblems(options.pressure) : []),
   ])
   return {
     producerId: options.producerId,
@@ -142,6 +170,7 @@ export function resolveProducerOptions(
     deadlineMs: options.deadlineMs ?? connectionDeadlineMs,
     whenUnavailable: options.whenUnavailable ?? defaults.whenUnavailable,
     spool: options.spool === undefined ? undefined : resolveSpoolOptions(options.spool),
+    pressure: resolvePressureOptions(options.onPressure, options.pressure),
   }
 }
 
@@ -167,9 +196,13 @@ export function checkPublishManyOptions(options: PublishManyOptions, events: num
   )
 }
 
-function spoolingProblems({ whenUnavailable, spool, producerId }: ProducerOptions): string[] {
+function spoolingProblems(options: ProducerOptions): string[] {
+  const { whenUnavailable, spool, producerId, onPressure } = options
   const problems =
     typeof spool === 'object' && spool !== null ? spoolProblems(spool) : ([] as string[])
+  if (onPressure === 'spool' && whenUnavailable !== 'spool') {
+    problems.push("onPressure: 'spool' needs whenUnavailable: 'spool' and its spool")
+  }
   if (whenUnavailable !== 'spool') {
     return spool === undefined
       ? problems
