@@ -16,6 +16,12 @@ export function reportPosition(
   channels.positionChanged.publish({ stream, name, change, from, to, detail })
 }
 
+/** The native group had to be made again, at the position that is stored. */
+export function reportNewImage(whose: Whose, from: string, to: string): void {
+  const detail = 'the Redis consumer group that shows this position had vanished'
+  reportPosition(whose, 'group-recreated', from, to, detail)
+}
+
 /** The position was stored, so many events further on. */
 export function reportCheckpoint(
   { streamName: stream, options: { name } }: Whose,
