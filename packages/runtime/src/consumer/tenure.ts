@@ -18,7 +18,7 @@ import type { Pulsed } from './pulse.ts'
 import { Quarantine, type StartVerdict } from './quarantine.ts'
 import { formatRanges, inRanges } from './ranges.ts'
 import { recordStartOf } from './record-start.ts'
-import { reportCheckpoint, reportInterruption, reportPosition } from './reports.ts'
+import { reportCheckpoint, reportInterruption, reportNewImage, reportPosition } from './reports.ts'
 import type { TenureEnd, TenureScope } from './tenure-scope.ts'
 
 /** How long storing what is done and giving the lease back may take when the owner's policy says stop. */
@@ -314,15 +314,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       case 'ok':
         this.#confirmed(request, sentMs)
         if (answer.gap !== undefined) this.#passGap(answer.gap)
-        if (answer.imageRecreated) {
-          reportPosition(
-            this.#scope,
-            'group-recreated',
-            this.watermark,
-            this.#stored,
-            IMAGE_VANISHED,
-          )
-        }
+        if (answer.imageRecreated) reportNewImage(this.#scope, this.watermark, this.#stored)
         this.#proceed(request)
         if (!this.#over && !this.#draining) this.#redrives.notice(answer.redriving)
         return
@@ -450,5 +442,3 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#end(this.#stopped === undefined ? end : { why: 'stopped', error: this.#stopped })
   }
 }
-
-const IMAGE_VANISHED = 'the Redis consumer group that shows this position had vanished'
