@@ -1,4 +1,5 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
+import type { RawEntry } from './stream/entry.ts'
 import type { Pressure, PressureLevel } from './pressure/pressure.ts'
 
 /**
@@ -80,6 +81,16 @@ export interface TailRead {
   readonly events: number
   readonly bytes: number
 }
+/** Events have arrived in this process, with the reply to one read. */
+export interface Received {
+  readonly stream: string
+  /** How they were read: by the shared tail, by a page for those behind it, or by a member of a group. */
+  readonly by: 'group' | 'page' | 'tail'
+  /** The consumer group; empty for reads that readers and consumers share. */
+  readonly name: string
+  /** As Redis has them; `headerOf` finds their headers. */
+  readonly entries: readonly RawEntry[]
+}
 /** A reader or consumer left the tail because it fell behind, or came back to it. */
 export interface TailMembership {
   readonly stream: string
@@ -105,12 +116,47 @@ export interface Handled {
   readonly durationMs: number
   readonly error: Error | undefined
 }
+/** What became of one delivery. All times are of the process's monotonic clock. */
+export interface SettledDelivery {
+  readonly id: string
+  /** The attempt, from 1. */
+  readonly attempt: number
+  /** How it ended; `interrupted` says that the handler was told to give up for no fault of the event. */
+  readonly outcome: 'done' | 'failed' | 'interrupted' | 'invalid'
+  /** Whether the event may have been started before, here or elsewhere. */
+  readonly redelivered: boolean
+  /** Whether it comes back from the dead letters. */
+  readonly redriven: boolean
+  /** When the event came to this process. */
+  readonly receivedMs: number
+  readonly startedMs: number
+  readonly settledMs: number
+  /** The W3C trace context that the event carries, if it does. */
+  readonly traceparent: string | undefined
+}
+/** Deliveries have settled: the same as `handled`, told once for many, for whoever counts. */
+export interface DeliveriesSettled {
+  readonly stream: string
+  readonly name: string
+  readonly kind: 'consumer' | 'group'
+  readonly deliveries: readonly SettledDelivery[]
+}
 /** The position of a consumer was stored. */
 export interface Checkpointed {
   readonly stream: string
   readonly name: string
   readonly position: string
   readonly events: number
+  /** From the request to the answer, in milliseconds. */
+  readonly durationMs: number
+}
+/** Redis has confirmed that events of a consumer group are done. */
+export interface Acknowledged {
+  readonly stream: string
+  readonly name: string
+  readonly ids: readonly string[]
+  /** From the request to the answer, in milliseconds. */
+  readonly durationMs: number
 }
 export interface LeaseChanged {
   readonly stream: string
@@ -198,10 +244,13 @@ export interface Channels {
   readonly spoolChanged: Fact<SpoolChanged>
   readonly spoolAdopted: Fact<SpoolAdopted>
   readonly tailRead: Fact<TailRead>
+  readonly received: Fact<Received>
   readonly tailMembership: Fact<TailMembership>
   readonly loopFailed: Fact<LoopFailed>
   readonly handled: Fact<Handled>
+  readonly deliveriesSettled: Fact<DeliveriesSettled>
   readonly checkpointed: Fact<Checkpointed>
+  readonly acknowledged: Fact<Acknowledged>
   readonly leaseChanged: Fact<LeaseChanged>
   readonly positionChanged: Fact<PositionChanged>
   readonly claimed: Fact<Claimed>
@@ -222,10 +271,13 @@ export const channels: Channels = {
   spoolChanged: fact<SpoolChanged>('millrace:spool:changed'),
   spoolAdopted: fact<SpoolAdopted>('millrace:spool:adopted'),
   tailRead: fact<TailRead>('millrace:tail:read'),
+  received: fact<Received>('millrace:delivery:received'),
   tailMembership: fact<TailMembership>('millrace:tail:membership'),
   loopFailed: fact<LoopFailed>('millrace:loop:failed'),
   handled: fact<Handled>('millrace:delivery:handled'),
+  deliveriesSettled: fact<DeliveriesSettled>('millrace:delivery:settled'),
   checkpointed: fact<Checkpointed>('millrace:consumer:checkpointed'),
+  acknowledged: fact<Acknowledged>('millrace:group:acknowledged'),
   leaseChanged: fact<LeaseChanged>('millrace:lease:changed'),
   positionChanged: fact<PositionChanged>('millrace:consumer:position'),
   claimed: fact<Claimed>('millrace:group:claimed'),

@@ -76,6 +76,7 @@ export {
 // For people who extend: codecs, metrics, other packages of Millrace.
 export { type Codec, jsonCodec } from './stream/codec.ts'
 export {
+  type Acknowledged,
   channels,
   type Channels,
   type Checkpointed,
@@ -84,6 +85,7 @@ export {
   type ConnectionClosed,
   type ConnectionOpened,
   type DeadLettered,
+  type DeliveriesSettled,
   type Fact,
   type GapMet,
   type Handled,
@@ -94,11 +96,16 @@ export {
   type Published,
   type PublishFailed,
   type PublishStalled,
+  type Received,
   type Redriven,
+  type SettledDelivery,
+  type SpoolAdopted,
+  type SpoolChanged,
   type Swept,
   type TailMembership,
   type TailRead,
 } from './diagnostics.ts'
+export { headerOf, type RawEntry } from './stream/entry.ts'
 export { compareIds, idTimeMs, isStreamId } from './stream/stream-id.ts'
 export type { Extension, RunOptions } from './extension/extension.ts'
 export type { ElectionOptions, HeldLease } from './extension/election.ts'

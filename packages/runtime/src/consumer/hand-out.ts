@@ -1,11 +1,11 @@
 import type { Clock } from '../lifecycle/clock.ts'
 import { Delivery, type DeliveryContext } from '../delivery/context.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
-import { channels } from '../diagnostics.ts'
 import { messageOf, MillraceError } from '../errors.ts'
 import { isRedriven } from '../dead-letters/redriven-entry.ts'
 import type { Event } from '../stream/event.ts'
 import type { Entry } from './backlog.ts'
+import { HandledReports, isTooSlow } from './handled-reports.ts'
 import { Lanes } from './lanes.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import { afterFailure } from './outcome.ts'
@@ -78,6 +78,7 @@ export class HandOut<Data> {
   readonly #owner: HandOutOwner<Data>
   readonly #redrives: RedriveOwner<Data>
   readonly #lanes: Lanes<Data>
+  readonly #reports: HandledReports
   #watching = false
   /** Made when first needed: an idle consumer has no timers. */
   #timers: Set<() => void> | undefined
@@ -96,6 +97,8 @@ export class HandOut<Data> {
     this.#owner = owner
     this.#redrives = redrives
     this.#lanes = new Lanes(settings.options.concurrency)
+    const { clock, options, stream } = settings
+    this.#reports = new HandledReports(clock, stream, options.name)
   }
 
   add(entry: Entry<Data>): void {
@@ -262,9 +265,9 @@ export class HandOut<Data> {
   ): void {
     const { abortReason } = delivery
     // Too slow counts as failed even if the handler came to its end; other aborts are not its fault.
-    const tooSlow = abortReason instanceof MillraceError && abortReason.code === 'HANDLER_FAILED'
+    const tooSlow = isTooSlow(abortReason)
     const failure = thrown ?? (tooSlow ? { error: abortReason } : undefined)
-    this.#report(entry, delivery, startedMs, failure)
+    this.#reports.add(entry, delivery, startedMs, failure)
     if (this.#closed) return
     if (failure === undefined) {
       this.#complete(lane, entry)
@@ -367,26 +370,6 @@ export class HandOut<Data> {
     )
   }
 
-  #report(
-    entry: Entry<Data>,
-    delivery: Delivery,
-    startedMs: number,
-    failure: { readonly error: unknown } | undefined,
-  ): void {
-    if (!channels.handled.hasSubscribers) return
-    const { clock, options, stream } = this.#settings
-    channels.handled.publish({
-      stream,
-      name: options.name,
-      id: entry.id,
-      attempt: delivery.attempt,
-      ok: failure === undefined,
-      waitedMs: startedMs - entry.receivedMs,
-      durationMs: clock.monotonicMs() - startedMs,
-      error: failure === undefined ? undefined : asError(failure.error),
-    })
-  }
-
   /** Looks at running handlers now and then, as long as there are any. */
   #watchTimeouts(): void {
     const { clock, options } = this.#settings
@@ -427,8 +410,4 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
   )
-}
-
-function asError(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(String(cause))
 }

@@ -27,8 +27,9 @@ export function reportCheckpoint(
   { streamName: stream, options: { name } }: Whose,
   position: string,
   events: number,
+  durationMs: number,
 ): void {
-  channels.checkpointed.publish({ stream, name, position, events })
+  channels.checkpointed.publish({ stream, name, position, events, durationMs })
 }
 
 /** Reading was interrupted, and goes on once the server has confirmed what is known here. */

@@ -347,7 +347,8 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#stored = request.to
     const before = this.#backlog.passedCount
     this.#backlog.stored(request.to)
-    reportCheckpoint(this.#scope, request.to, before - this.#backlog.passedCount)
+    const durationMs = this.#scope.core.clock.monotonicMs() - sentMs
+    reportCheckpoint(this.#scope, request.to, before - this.#backlog.passedCount, durationMs)
   }
 
   /** Tells of a gap, once; answers whether to go on behind it. */

@@ -169,6 +169,7 @@ export class Dispatcher<Data> {
       this.#finish(held, { kind: 'invalid', error: decoded.error })
       return
     }
+    held.traceparent = decoded.event.headers['traceparent']
     let result: unknown
     try {
       result = this.#options.handler(decoded.event, delivery)

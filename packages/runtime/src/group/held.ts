@@ -24,11 +24,15 @@ export class Held {
   readonly redelivered: boolean
   /** Whether it was claimed from a dead member: it may be what killed it, and runs alone. */
   readonly quarantined: boolean
+  /** When it came to this process. */
+  readonly receivedMs: number
   /** When it came here, or became due again. */
   readyMs: number
   startedMs = 0
   dueMs = 0
   delivery: Delivery | undefined
+  /** The W3C trace context that the event carries, if it does. */
+  traceparent: string | undefined
   timedOut = false
   /** Taken away: whatever its handler does no longer counts. */
   lost = false
@@ -46,6 +50,7 @@ export class Held {
     this.fields = undefined
     this.bytes = 0
     this.attempt = attempt
+    this.receivedMs = nowMs
     this.readyMs = nowMs
     this.redelivered = origin.redelivered
     this.quarantined = origin.quarantined

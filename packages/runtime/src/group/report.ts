@@ -1,23 +1,42 @@
 import { channels } from '../diagnostics.ts'
+import type { DeliveryTally } from '../delivery/tally.ts'
 import { messageOf } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Held } from './held.ts'
 import type { Outcome } from './verdict.ts'
 
-/** Tells subscribers about one delivery; only worth calling when there are some. */
+/** Tells subscribers about one delivery, each or many at once. */
 export function reportHandled(
   held: Held,
   outcome: Outcome,
   clock: Clock,
   facts: { readonly stream: string; readonly name: string },
+  tally: DeliveryTally,
 ): void {
+  const isCounted = channels.deliveriesSettled.hasSubscribers
+  if (!isCounted && !channels.handled.hasSubscribers) return
+  const settledMs = clock.monotonicMs()
+  if (isCounted) {
+    tally.add({
+      id: held.eventId,
+      attempt: held.attempt,
+      outcome: outcome.kind,
+      redelivered: held.redelivered || held.attempt > 1,
+      redriven: held.redriven,
+      receivedMs: held.receivedMs,
+      startedMs: held.startedMs,
+      settledMs,
+      traceparent: held.traceparent,
+    })
+  }
+  if (!channels.handled.hasSubscribers) return
   channels.handled.publish({
     ...facts,
     id: held.eventId,
     attempt: held.attempt,
     ok: outcome.kind === 'done',
     waitedMs: Math.max(held.startedMs - held.readyMs, 0),
-    durationMs: clock.monotonicMs() - held.startedMs,
+    durationMs: settledMs - held.startedMs,
     error: errorOf(outcome, held),
   })
 }

@@ -165,6 +165,7 @@ export class Settler {
     }
     if (batch.acks.length + batch.attempts.length + batch.releases.length === 0) return true
     const queues = [this.#acks, this.#attempts, this.#releases]
+    const sentMs = this.#clock.monotonicMs()
     const answer = await this.#commands.settle(
       membership.identity,
       {
@@ -185,6 +186,11 @@ export class Settler {
     // Forgotten meanwhile: the entries are somebody else's now.
     if (queues[0] !== this.#acks || queues[1] !== this.#attempts || queues[2] !== this.#releases) {
       return true
+    }
+    if (batch.acks.length > 0 && channels.acknowledged.hasSubscribers) {
+      const ids = batch.acks.map((held) => held.eventId)
+      const durationMs = this.#clock.monotonicMs() - sentMs
+      channels.acknowledged.publish({ ...this.#facts, ids, durationMs })
     }
     this.#acks.splice(0, batch.acks.length)
     this.#attempts.splice(0, batch.attempts.length)

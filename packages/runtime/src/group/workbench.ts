@@ -1,6 +1,7 @@
 import { channels } from '../diagnostics.ts'
 import type { MillraceError } from '../errors.ts'
 import { MemberRedrives } from '../dead-letters/member-redrives.ts'
+import { DeliveryTally } from '../delivery/tally.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { RawEntry } from '../stream/entry.ts'
@@ -53,6 +54,7 @@ export class Workbench<Data> {
   readonly #clock: Clock
   readonly #ports: WorkbenchPorts
   readonly #facts: { readonly stream: string; readonly name: string }
+  readonly #tally: DeliveryTally
   readonly #holdings = new Holdings()
   readonly #dispatcher: Dispatcher<Data>
   readonly #settler: Settler
@@ -72,6 +74,7 @@ export class Workbench<Data> {
     this.#clock = clock
     this.#ports = parts.ports
     this.#facts = { stream: parts.stream, name: options.name }
+    this.#tally = new DeliveryTally(parts.stream, options.name, 'group')
     this.#intake = new Intake(options, clock, this.#holdings)
     this.#demand = new Demand(options.take, clock, () => {
       this.#giveBack()
@@ -275,6 +278,9 @@ export class Workbench<Data> {
 
   /** Takes in what was read; {@link pump} starts it. */
   receive(entries: readonly RawEntry[]): void {
+    if (entries.length > 0 && channels.received.hasSubscribers) {
+      channels.received.publish({ ...this.#facts, by: 'group', entries })
+    }
     for (const held of this.#intake.take(entries)) {
       if (this.#draining) this.#aftermath.release(held)
       else this.#dispatcher.enqueue(held)
@@ -415,7 +421,7 @@ export class Workbench<Data> {
 
   #finished(held: Held, outcome: Outcome): void {
     this.#intake.handled()
-    if (channels.handled.hasSubscribers) reportHandled(held, outcome, this.#clock, this.#facts)
+    reportHandled(held, outcome, this.#clock, this.#facts, this.#tally)
     if (held.redriven) {
       this.#redrives.finished(held, outcome)
     } else {

@@ -24,6 +24,16 @@ export interface EntryParts {
   readonly bytes: number
 }
 
+/** One header of a stored entry, without decoding the entry; undefined when it has none of that name. */
+export function headerOf([, fields]: RawEntry, name: string): string | undefined {
+  const wanted = entryFields.headerPrefix + name
+  // Of a repeated one the last counts.
+  for (let i = fields.length - 2; i >= 0; i -= 2) {
+    if (String(fields[i]) === wanted) return String(fields[i + 1])
+  }
+  return undefined
+}
+
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 
 /** Reads the fields of an entry; unknown ones are ignored, of a repeated one the last counts. */

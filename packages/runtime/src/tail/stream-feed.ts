@@ -167,6 +167,9 @@ export class StreamFeed {
     const last = entries.at(-1)
     if (last === undefined) return undefined
     this.#cursor = last[0]
+    if (channels.received.hasSubscribers) {
+      channels.received.publish({ stream: this.name, by: 'tail', name: '', entries })
+    }
     const byDecoder = new Map<Decode<unknown>, Subscription[]>()
     for (const subscription of this.#joined) {
       const { decode } = subscription.subscriber
@@ -242,7 +245,11 @@ export class StreamFeed {
           : session.client.call('xrange', ...args),
         session.client.call('hmget', this.keys.meta, 'incarnation', 'trimmed'),
       ])
-      return { entries: toEntries(reply), trimmed: this.trimmedIn(retained), decoded: new Map() }
+      const entries = toEntries(reply)
+      if (entries.length > 0 && channels.received.hasSubscribers) {
+        channels.received.publish({ stream: this.name, by: 'page', name: '', entries })
+      }
+      return { entries, trimmed: this.trimmedIn(retained), decoded: new Map() }
     } catch (error) {
       await this.#connections.noteTrouble(session, error)
       throw error

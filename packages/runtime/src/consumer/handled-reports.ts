@@ -1,0 +1,80 @@
+import type { Delivery } from '../delivery/context.ts'
+import { DeliveryTally } from '../delivery/tally.ts'
+import { channels } from '../diagnostics.ts'
+import { MillraceError } from '../errors.ts'
+import type { Clock } from '../lifecycle/clock.ts'
+import type { Entry } from './backlog.ts'
+
+/** Tells whoever listens what became of the deliveries of one consumer, each or many at once. */
+export class HandledReports {
+  readonly #clock: Clock
+  readonly #stream: string
+  readonly #name: string
+  /** Made when somebody first counts. */
+  #tally: DeliveryTally | undefined
+
+  constructor(clock: Clock, stream: string, name: string) {
+    this.#clock = clock
+    this.#stream = stream
+    this.#name = name
+  }
+
+  /** A handler has settled. */
+  add(
+    entry: Entry<unknown>,
+    delivery: Delivery,
+    startedMs: number,
+    failure: { readonly error: unknown } | undefined,
+  ): void {
+    const isCounted = channels.deliveriesSettled.hasSubscribers
+    const isReported = channels.handled.hasSubscribers
+    if (!isCounted && !isReported) return
+    const settledMs = this.#clock.monotonicMs()
+    if (isCounted) this.#count(entry, delivery, startedMs, settledMs, failure !== undefined)
+    if (!isReported) return
+    channels.handled.publish({
+      stream: this.#stream,
+      name: this.#name,
+      id: entry.id,
+      attempt: delivery.attempt,
+      ok: failure === undefined,
+      waitedMs: startedMs - entry.receivedMs,
+      durationMs: settledMs - startedMs,
+      error: failure === undefined ? undefined : asError(failure.error),
+    })
+  }
+
+  #count(
+    { id, receivedMs, decoded }: Entry<unknown>,
+    { attempt, redelivered, redriven, abortReason }: Delivery,
+    startedMs: number,
+    settledMs: number,
+    hasFailed: boolean,
+  ): void {
+    const failed = abortReason === undefined || isTooSlow(abortReason) ? 'failed' : 'interrupted'
+    this.#tally ??= new DeliveryTally(this.#stream, this.#name, 'consumer')
+    this.#tally.add({
+      id,
+      attempt,
+      outcome: hasFailed ? failed : 'done',
+      redelivered,
+      redriven,
+      receivedMs,
+      startedMs,
+      settledMs,
+      traceparent:
+        decoded !== undefined && 'event' in decoded
+          ? decoded.event.headers['traceparent']
+          : undefined,
+    })
+  }
+}
+
+/** Whether a handler was told to give up because it took too long, which counts as failed. */
+export function isTooSlow(abortReason: Error | undefined): boolean {
+  return abortReason instanceof MillraceError && abortReason.code === 'HANDLER_FAILED'
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause))
+}

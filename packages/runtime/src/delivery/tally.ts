@@ -1,0 +1,41 @@
+import { channels, type SettledDelivery } from '../diagnostics.ts'
+
+/** A message to whoever counts is not to grow without bound. */
+const MOST_IN_ONE_MESSAGE = 1_024
+
+/**
+ * Gathers what became of deliveries, so that whoever counts them is told once in a turn of the event
+ * loop and not for each event. Only worth filling while somebody listens.
+ */
+export class DeliveryTally {
+  readonly #whose: {
+    readonly stream: string
+    readonly name: string
+    readonly kind: 'consumer' | 'group'
+  }
+  #gathered: SettledDelivery[] = []
+  #due = false
+
+  constructor(stream: string, name: string, kind: 'consumer' | 'group') {
+    this.#whose = { stream, name, kind }
+  }
+
+  add(delivery: SettledDelivery): void {
+    this.#gathered.push(delivery)
+    if (this.#gathered.length >= MOST_IN_ONE_MESSAGE) this.#publish()
+    else if (!this.#due) {
+      this.#due = true
+      setImmediate(() => {
+        this.#due = false
+        this.#publish()
+      })
+    }
+  }
+
+  #publish(): void {
+    const deliveries = this.#gathered
+    if (deliveries.length === 0) return
+    this.#gathered = []
+    channels.deliveriesSettled.publish({ ...this.#whose, deliveries })
+  }
+}
