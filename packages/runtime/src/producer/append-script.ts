@@ -5,7 +5,7 @@ import { incarnationLua, streamIdLua } from '../stream/incarnation.ts'
 export const RECORD_LIFETIME_SECONDS: number = 7 * 24 * 3600
 
 /** After how many events of a producer the append script looks whether some may go. */
-export const TRIM_EVERY: number = 64
+export const TRIM_EVERY: number = 128
 
 /**
  * Appends one batch. Without `allow-oom` Redis refuses it up front when it is over `maxmemory`, and
@@ -19,7 +19,7 @@ export const appendScript: Script = defineScript(
   'append',
   `#!lua
 --[[ Appends a batch of events, or nothing of it.
-KEYS 1 stream, 2 meta, 3 producers, 4 and 5 idempotency of even and odd days
+KEYS 1 stream, 2 meta, 3 producers, with idempotency keys 4 and 5 their hashes of even and odd days
 ARGV 1 record (producer id:epoch), 2 first sequence, 3 number of events,
   4 sequence up to which the producer has seen every answer, 5 candidate incarnation, 6 tag,
   7 maximum age in ms or 0, 8 maximum length or 0, then runs of events with equal fields, each:

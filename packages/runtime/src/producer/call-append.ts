@@ -1,4 +1,5 @@
 import type { Session } from '../connection/session.ts'
+import type { Retention } from '../stream/define-stream.ts'
 import { newIncarnation } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import { appendScript } from './append-script.ts'
@@ -9,8 +10,17 @@ export interface BatchHeading {
   readonly record: string
   readonly first: number
   readonly answeredThrough: number
-  readonly maxAgeMs: number
-  readonly maxLength: number
+  readonly bounds: RetentionBounds
+}
+
+/** What publishing may remove, as the script takes it. */
+export interface RetentionBounds {
+  readonly maxAgeMs: string
+  readonly maxLength: string
+}
+
+export function boundsOf(retention: Retention): RetentionBounds {
+  return { maxAgeMs: bound(retention.maxAgeMs), maxLength: bound(retention.maxLength) }
 }
 
 /**
@@ -25,31 +35,35 @@ export function callAppend(
   withSource: boolean,
 ): Promise<unknown> {
   // In one array: with many headers there are more arguments than a call may be spread over.
-  return session.client.call(withSource ? 'eval' : 'evalsha', [
+  const args: (string | Buffer)[] = [
     withSource ? appendScript.source : appendScript.sha,
-    5,
+    '3',
     keys.stream,
     keys.meta,
     keys.producers,
-    ...keys.idempotency,
+  ]
+  if (events.some(isKeyed)) {
+    args[1] = '5'
+    args.push(...keys.idempotency)
+  }
+  args.push(
     heading.record,
     String(heading.first),
     String(events.length),
     String(heading.answeredThrough),
     newIncarnation(),
     keys.tag,
-    bound(heading.maxAgeMs),
-    bound(heading.maxLength),
-    ...runsOf(events),
-  ])
-}
-
-/** The events as the script takes them: field names once for each run of events with the same ones. */
-function runsOf(events: readonly OutgoingEvent[]): (string | Buffer)[] {
-  const args: (string | Buffer)[] = []
+    heading.bounds.maxAgeMs,
+    heading.bounds.maxLength,
+  )
+  // Field names once for each run of events with the same ones.
   let start = 0
   while (start < events.length) start = pushRun(args, events, start)
-  return args
+  return session.client.call(withSource ? 'eval' : 'evalsha', args)
+}
+
+function isKeyed(event: OutgoingEvent): boolean {
+  return event.idempotencyKey !== undefined
 }
 
 function pushRun(

@@ -1,6 +1,8 @@
+import { storePayloads } from '../blob/claimed-event.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { withHeaders } from '../instrumentation/instrumentation.ts'
 import { abortSignal, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
 import { abortedError, onAbort, throwIfAborted, withDeadline } from '../lifecycle/signals.ts'
 import type { EventStream } from '../stream/define-stream.ts'
@@ -92,6 +94,15 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
    * `SPOOL_EXPIRED`, `SPOOL_FAILED`
    */
   publish(data: Input, options?: PublishOptions): Promise<Result> {
+    const { instrumentation } = this.#core.options
+    if (instrumentation === undefined) return this.#publish(data, options)
+    return instrumentation.publish(
+      { stream: this.#stream.name, events: 1, headers: options?.headers },
+      (headers) => this.#publish(data, withHeaders(options, headers)),
+    )
+  }
+
+  #publish(data: Input, options: PublishOptions | undefined): Promise<Result> {
     // What the executor throws becomes the rejection; an async function would cost another promise.
     const published = new Promise<PublishResult>((resolve, reject) => {
       if (options !== undefined) checkPublishOptions(options)
@@ -100,9 +111,10 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
       const verdict = schema === undefined ? undefined : validate(schema, data, this.#stream.name)
       const call = this.#newCall(1, options?.deadlineMs, resolve, reject)
       const event = this.#encode(data, options, call, verdict)
+      const storing = this.#storePayloads(call, [event], verdict)
       this.#open(call, options?.signal)
-      if (verdict instanceof Promise || this.#intake.busy) {
-        this.#intake.enter(call, [event], Promise.resolve(verdict))
+      if (storing !== undefined || verdict instanceof Promise || this.#intake.busy) {
+        this.#intake.enter(call, [event], storing ?? Promise.resolve(verdict))
       } else this.#loop.offer(event)
     })
     // Only a producer with a spool ever answers from there, and such a one has the wider type.
@@ -116,6 +128,20 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
    * @throws MillraceError like {@link publish}
    */
   publishMany(data: readonly Input[], options?: PublishManyOptions): Promise<Result[]> {
+    const { instrumentation } = this.#core.options
+    // An empty array publishes nothing, and what is no array is refused.
+    if (instrumentation === undefined || !Array.isArray(data) || data.length === 0)
+      return this.#publishMany(data, options)
+    return instrumentation.publish(
+      { stream: this.#stream.name, events: data.length, headers: options?.headers },
+      (headers) => this.#publishMany(data, withHeaders(options, headers)),
+    )
+  }
+
+  #publishMany(
+    data: readonly Input[],
+    options: PublishManyOptions | undefined,
+  ): Promise<Result[]> {
     const published = new Promise<PublishResult[]>((resolve, reject) => {
       if (!Array.isArray(data))
         throw new MillraceError('OPTIONS_INVALID', 'publishMany takes an array')
@@ -138,9 +164,10 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
         options?.idempotencyKeys,
         call,
       )
+      const storing = this.#storePayloads(call, events, verdict)
       this.#open(call, options?.signal)
-      if (verdict !== undefined || this.#intake.busy) {
-        this.#intake.enter(call, events, Promise.resolve(verdict))
+      if (storing !== undefined || verdict !== undefined || this.#intake.busy) {
+        this.#intake.enter(call, events, storing ?? Promise.resolve(verdict))
       } else for (const event of events) this.#loop.offer(event)
     })
     return published as Promise<Result[]>
@@ -197,6 +224,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
       )
     }
     this.#state = 'closed'
+    this.#dueTimer?.cancel()
     try {
       const stopping = this.#loop.stop(Math.max(endMs - this.#core.clock.monotonicMs(), 0))
       if (stopping !== undefined) await stopping
@@ -255,6 +283,22 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     }
   }
 
+  /** What is too large for the stream goes to the blob store first; undefined when nothing is. */
+  #storePayloads(
+    call: PublishCall,
+    events: readonly OutgoingEvent[],
+    verdict: unknown,
+  ): Promise<void> | undefined {
+    if (this.#stream.claimCheck === undefined) return undefined
+    const spoolAgeMs = this.#options.spool?.maxAgeMs ?? 0
+    try {
+      return storePayloads(this.#core, this.#stream, call, events, spoolAgeMs, verdict)
+    } catch (error) {
+      if (verdict instanceof Promise) verdict.catch(() => undefined)
+      throw error
+    }
+  }
+
   /** From here on the call counts as under way. */
   #open(call: PublishCall, signal: AbortSignal | undefined): void {
     this.#calls.add(call)
@@ -270,13 +314,13 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
 
   readonly #settled = (call: PublishCall): void => {
     this.#calls.delete(call)
-    if (this.#calls.size > 0) return
-    this.#dueTimer?.cancel()
-    this.#dueTimer = undefined
-    if (this.#state !== 'open') this.#drained.resolve()
+    if (this.#calls.size === 0 && this.#state !== 'open') this.#drained.resolve()
   }
 
-  /** One timer for all calls, for the earliest deadline. */
+  /**
+   * One timer for all calls, for the earliest deadline. It stays when its call is settled, for the
+   * next one to find: a timer for each call would be a good part of what a call costs.
+   */
   #armDueTimer(atMs: number, nowMs: number): void {
     this.#dueTimer?.cancel()
     const cancel = this.#core.clock.after(Math.max(atMs - nowMs, 1), () => {

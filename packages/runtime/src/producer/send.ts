@@ -8,7 +8,7 @@ import { onAbort, pause } from '../lifecycle/signals.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import { answerOf, answerOfError, reasonOf } from './answer.ts'
-import { callAppend } from './call-append.ts'
+import { boundsOf, callAppend, type RetentionBounds } from './call-append.ts'
 import { closeEpoch } from './close-epoch-script.ts'
 import type { OutgoingEvent } from './encode.ts'
 import type { ResolvedProducerOptions } from './options.ts'
@@ -68,6 +68,7 @@ export class SendLoop implements Sender {
   readonly #keys: StreamKeys
   readonly #stream: PublishableStream
   readonly #options: ResolvedProducerOptions
+  readonly #bounds: RetentionBounds
   readonly #giveUpAll: GiveUpAll
   readonly #producerId: string
   readonly #outbox = new Outbox()
@@ -101,6 +102,7 @@ export class SendLoop implements Sender {
     this.#keys = keys
     this.#stream = stream
     this.#options = options
+    this.#bounds = boundsOf(stream.retention)
     this.#giveUpAll = giveUpAll
     this.#producerId = options.producerId ?? randomBytes(9).toString('base64url')
   }
@@ -214,8 +216,7 @@ export class SendLoop implements Sender {
       record: this.#record(),
       first: batch.first,
       answeredThrough: answeredThrough(this.#window),
-      maxAgeMs: this.#stream.retention.maxAgeMs,
-      maxLength: this.#stream.retention.maxLength,
+      bounds: this.#bounds,
     }
     callAppend(session, this.#keys, heading, batch.events, withSource).then(
       (reply) => {

@@ -4,6 +4,7 @@ import type { Session } from '../connection/session.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf } from '../errors.ts'
+import { inBackground } from '../instrumentation/instrumentation.ts'
 import { pause } from '../lifecycle/signals.ts'
 import type { RawEntry } from '../stream/entry.ts'
 import { toEntries } from './batch.ts'
@@ -42,7 +43,7 @@ export class Tail implements TailDoor {
     this.#tag = tag
     this.#pace = initialPace(core.clock.monotonicMs())
     this.#link = core.connections.own('tail', tag, core.options.blockMs)
-    this.#loop = this.#run()
+    this.#loop = inBackground(core.options.instrumentation, () => this.#run())
   }
 
   enter(feed: StreamFeed): void {
@@ -77,6 +78,7 @@ export class Tail implements TailDoor {
         await this.#readOn(session)
         backoffMs = 0
       } catch (error) {
+        this.#reading = undefined
         if (signal.aborted) break
         if (session !== undefined) {
           await this.#core.connections.noteTrouble(session, error)
@@ -102,19 +104,19 @@ export class Tail implements TailDoor {
       const blockMs = this.#mayUnblock
         ? options.blockMs
         : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
-      const [reply, retained] = await Promise.all([
-        this.#read(session, listed, count, blockMs),
-        this.#retained(session, listed),
-      ])
-      for (const [one, trimmed] of retained) if (this.#isRead(one)) one.feed.leaveBehind(trimmed)
-      const events = await this.#dispatch(listed, reply, count)
+      const reading = this.#read(session, listed, count, blockMs)
+      const strict = listed.filter(({ feed }) => feed.missesNothing)
+      const reply = strict.length === 0 ? await reading : await this.#strictly(session, strict, reading)
+      this.#reading = undefined
+      const dispatched = this.#dispatch(listed, reply, count)
+      const events = typeof dispatched === 'number' ? dispatched : await dispatched
       const nowMs = clock.monotonicMs()
       if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs)
       if (events === 0 || nowMs - this.#lastCheckMs > options.blockMs) await this.#check(nowMs)
     }
   }
 
-  async #read(
+  #read(
     session: Session,
     listed: readonly Listed[],
     count: number,
@@ -124,29 +126,33 @@ export class Tail implements TailDoor {
     for (const { feed } of listed) args.push(feed.keys.stream)
     for (const { feed } of listed) args.push(feed.cursor)
     this.#reading = { session, listed }
-    try {
-      return listed.some(({ feed }) => feed.binary)
-        ? await session.client.callBuffer('xread', ...args)
-        : await session.client.call('xread', ...args)
-    } finally {
-      this.#reading = undefined
+    return listed.some(({ feed }) => feed.binary)
+      ? session.client.callBuffer('xread', ...args)
+      : session.client.call('xread', ...args)
+  }
+
+  /** Asks, behind the read, what retention has removed of the streams whose members must miss nothing. */
+  async #strictly(
+    session: Session,
+    strict: readonly Listed[],
+    reading: Promise<unknown>,
+  ): Promise<unknown> {
+    const asked = strict.map(({ feed }) =>
+      session.client.call('hmget', feed.keys.meta, 'incarnation', 'trimmed'),
+    )
+    const [reply, ...answers] = await Promise.all([reading, ...asked])
+    for (const [i, one] of strict.entries()) {
+      const trimmed = one.feed.trimmedIn(answers[i])
+      if (trimmed !== undefined && this.#isRead(one)) one.feed.leaveBehind(trimmed)
     }
+    return reply
   }
 
-  /** What retention has removed of the streams whose members must miss nothing, asked behind the read. */
-  async #retained(session: Session, listed: readonly Listed[]): Promise<[Listed, string][]> {
-    const strict = listed.filter(({ feed }) => feed.missesNothing)
-    const found = strict.map(async (one): Promise<[Listed, string][]> => {
-      const reply = await session.client.call('hmget', one.feed.keys.meta, 'incarnation', 'trimmed')
-      const trimmed = one.feed.trimmedIn(reply)
-      return trimmed === undefined ? [] : [[one, trimmed]]
-    })
-    return (await Promise.all(found)).flat()
-  }
-
-  async #dispatch(listed: readonly Listed[], reply: unknown, count: number): Promise<number> {
+  /** How many events it were. A promise only where a schema is asynchronous: each costs all events time. */
+  #dispatch(listed: readonly Listed[], reply: unknown, count: number): number | Promise<number> {
     if (!Array.isArray(reply)) return 0
     const byKey = new Map(listed.map((one) => [one.feed.keys.stream, one]))
+    const waiting: Promise<void>[] = []
     let events = 0
     for (const [key, rawEntries] of reply as [string | Buffer, unknown][]) {
       const one = byKey.get(String(key))
@@ -155,12 +161,12 @@ export class Tail implements TailDoor {
       // A stream that left meanwhile may have come back with another cursor: this is not what follows it.
       if (one === undefined || !this.#isRead(one)) continue
       const dispatched = one.feed.dispatch(entries, entries.length >= count)
-      if (dispatched !== undefined) await dispatched
+      if (dispatched !== undefined) waiting.push(dispatched)
     }
     if (channels.tailRead.hasSubscribers) {
       channels.tailRead.publish({ tag: this.#tag, streams: listed.length, events, bytes: 0 })
     }
-    return events
+    return waiting.length === 0 ? events : Promise.all(waiting).then(() => events)
   }
 
   /** XREAD says nothing when a stream is deleted or created anew, so the figures are looked at. */
