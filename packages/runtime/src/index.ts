@@ -105,6 +105,11 @@ export {
   type TailMembership,
   type TailRead,
 } from './diagnostics.ts'
+export type {
+  HandlerFacts,
+  Instrumentation,
+  PublishCallFacts,
+} from './instrumentation/instrumentation.ts'
 export { headerOf, type RawEntry } from './stream/entry.ts'
 export { compareIds, idTimeMs, isStreamId } from './stream/stream-id.ts'
 export type { Extension, RunOptions } from './extension/extension.ts'

@@ -1,6 +1,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { RedisOptions } from 'ioredis'
 import { MillraceError } from '../errors.ts'
+import { type Instrumentation, isInstrumentation } from '../instrumentation/instrumentation.ts'
 import {
   abortSignal,
   boolean,
@@ -77,6 +78,8 @@ export interface ConnectOptions {
   readonly sweepEveryMs?: number
   /** The name that connections carry in `CLIENT LIST`. @defaultValue `millrace` */
   readonly clientName?: string
+  /** Stands around publishing and handling; `tracing()` of `@millrace/metrics` makes one. @defaultValue none */
+  readonly instrumentation?: Instrumentation
 }
 
 export interface ResolvedConnectOptions {
@@ -91,6 +94,7 @@ export interface ResolvedConnectOptions {
   readonly sameHostTakeover: boolean
   readonly sweepEveryMs: number
   readonly clientName: string
+  readonly instrumentation: Instrumentation | undefined
 }
 
 type ResolvedAddress =
@@ -135,6 +139,7 @@ export function resolveConnectOptions(
     sweepEveryMs: wholeNumber(100, 3_600_000, 'milliseconds'),
     clientName: (v) =>
       (typeof v === 'string' && /^[!-~]{1,64}$/.test(v)) || 'must be 1 to 64 printable characters',
+    instrumentation: isInstrumentation,
   })
   const resolved = resolveAddress(address, options.tls, problems)
   throwProblems('connect', problems)
@@ -151,6 +156,7 @@ export function resolveConnectOptions(
     sameHostTakeover: options.sameHostTakeover ?? defaults.sameHostTakeover,
     sweepEveryMs: options.sweepEveryMs ?? defaults.sweepEveryMs,
     clientName: options.clientName ?? defaults.clientName,
+    instrumentation: options.instrumentation,
   }
 }
 

@@ -2,6 +2,7 @@ import { fromRedis } from '../connection/redis-errors.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { inBackground, instrumentHandler } from '../instrumentation/instrumentation.ts'
 import { formatHost, isProvablyGone } from '../lease/host.ts'
 import { lookEveryMs, type Observation, observe } from '../lease/observation.ts'
 import { newNonce } from '../lease/token.ts'
@@ -129,7 +130,10 @@ export class Consumer<Data> {
       )
     }
     this.#state = { is: 'starting' }
-    this.#loop = this.#run(handler)
+    const { instrumentation } = this.#core.options
+    const whose = { stream: this.#stream.name, name: this.name, kind: 'consumer' } as const
+    const instrumented = instrumentHandler(instrumentation, whose, handler)
+    this.#loop = inBackground(instrumentation, () => this.#run(instrumented))
     return this
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Core } from '../core.ts'
 import { MillraceError } from '../errors.ts'
+import { inBackground, instrumentHandler } from '../instrumentation/instrumentation.ts'
 import { onAbort } from '../lifecycle/signals.ts'
 import { decoderOf } from '../stream/decode.ts'
 import type { EventStream } from '../stream/define-stream.ts'
@@ -94,6 +95,8 @@ export class ConsumerGroup<Data> {
     const keys = this.#core.keysOf(this.#stream)
     const commands = new GroupCommands(this.#core, this.#stream.name, keys, this.#options)
     const { binary } = this.#stream.codec
+    const { instrumentation } = this.#core.options
+    const whose = { stream: this.#stream.name, name: this.name, kind: 'group' } as const
     const stop = (error: MillraceError): void => {
       this.#stop(error)
     }
@@ -104,7 +107,7 @@ export class ConsumerGroup<Data> {
       clock: this.#core.clock,
       commands,
       decode: decoderOf(this.#stream),
-      handler,
+      handler: instrumentHandler(instrumentation, whose, handler),
       ports: {
         stop,
         refused: (membership, refusal) => {
@@ -132,7 +135,7 @@ export class ConsumerGroup<Data> {
     )
     this.#parts = { workbench, loop }
     workbench.paused = this.#pauses.size > 0
-    this.#running = loop.run().then(() => {
+    this.#running = inBackground(instrumentation, () => loop.run()).then(() => {
       // Only a stop, a close or the end of all connections ends the loop.
       if (this.#core.connections.closed.aborted) void this.close({ deadlineMs: 0 })
     })

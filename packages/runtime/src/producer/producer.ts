@@ -138,10 +138,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     )
   }
 
-  #publishMany(
-    data: readonly Input[],
-    options: PublishManyOptions | undefined,
-  ): Promise<Result[]> {
+  #publishMany(data: readonly Input[], options: PublishManyOptions | undefined): Promise<Result[]> {
     const published = new Promise<PublishResult[]>((resolve, reject) => {
       if (!Array.isArray(data))
         throw new MillraceError('OPTIONS_INVALID', 'publishMany takes an array')

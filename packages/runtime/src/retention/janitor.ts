@@ -1,6 +1,7 @@
 import type { Core, StreamLike } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { isMillraceError, messageOf } from '../errors.ts'
+import { inBackground } from '../instrumentation/instrumentation.ts'
 import { pause } from '../lifecycle/signals.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import { type Abandoned, sweep, type SweepAnswer } from './sweep.ts'
@@ -65,7 +66,7 @@ class Round {
   constructor(core: Core, keys: StreamKeys) {
     this.#core = core
     this.#keys = keys
-    void this.#run()
+    void inBackground(core.options.instrumentation, () => this.#run())
   }
 
   end(): void {
