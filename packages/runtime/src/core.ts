@@ -1,3 +1,5 @@
+import { Downloads } from './blob/downloads.ts'
+import { Uploads } from './blob/uploads.ts'
 import { Connections } from './connection/connections.ts'
 import type { ResolvedConnectOptions } from './connection/options.ts'
 import { type HostIdentity, identifyHost } from './lease/host.ts'
@@ -12,6 +14,9 @@ export interface Core {
   readonly options: ResolvedConnectOptions
   readonly connections: Connections
   readonly clock: Clock
+  /** Payloads on their way to and from the blob store. */
+  readonly uploads: Uploads
+  readonly downloads: Downloads
   /** This process, for same-host takeover; undefined where it is unknown or the option is off. */
   readonly host: HostIdentity | undefined
   keysOf(stream: StreamLike): StreamKeys
@@ -37,6 +42,8 @@ export function createCore(options: ResolvedConnectOptions, clock: Clock = syste
     options,
     connections,
     clock,
+    uploads: new Uploads(options.blobStore, connections, clock),
+    downloads: new Downloads(options.blobStore, clock, options.blobBytes),
     host: options.sameHostTakeover ? identifyHost() : undefined,
     keysOf,
     verify(stream, signal) {

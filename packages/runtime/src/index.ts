@@ -9,6 +9,8 @@ export {
   type SchemaStreamOptions,
   type StreamOptions,
 } from './stream/define-stream.ts'
+export type { ClaimCheckOptions } from './blob/claim-check.ts'
+export { fileBlobStore, type FileBlobStoreOptions } from './blob/file-blob-store.ts'
 export type { Event } from './stream/event.ts'
 export type { StartPosition } from './stream/start-position.ts'
 export type { ConnectOptions, RedisAddress } from './connection/options.ts'
@@ -75,6 +77,14 @@ export {
 
 // For people who extend: codecs, metrics, other packages of Millrace.
 export { type Codec, jsonCodec } from './stream/codec.ts'
+export type {
+  BlobCallOptions,
+  BlobContent,
+  BlobStore,
+  ListedBlob,
+  PutBlobOptions,
+} from './blob/blob-store.ts'
+export type { BlobReference } from './blob/reference.ts'
 export {
   type Acknowledged,
   channels,

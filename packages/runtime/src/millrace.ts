@@ -237,6 +237,7 @@ export class Millrace {
     await settle(producers)
     this.#janitor.close()
     await this.#tails.close()
+    this.#core.downloads.close()
     this.#core.connections.close()
     this.#closed.resolve()
     if (problems.length > 0) throw new AggregateError(problems, 'Closing Millrace met errors')

@@ -1,5 +1,6 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { RedisOptions } from 'ioredis'
+import { type BlobStore, isBlobStore } from '../blob/blob-store.ts'
 import { MillraceError } from '../errors.ts'
 import { type Instrumentation, isInstrumentation } from '../instrumentation/instrumentation.ts'
 import {
@@ -76,6 +77,17 @@ export interface ConnectOptions {
    * @defaultValue 10_000
    */
   readonly sweepEveryMs?: number
+  /**
+   * Where large payloads lie, for streams with `claimCheck`. Producers and consumers need the same.
+   * @defaultValue none
+   */
+  readonly blobStore?: BlobStore
+  /**
+   * How many bytes of payloads from the blob store this process may have in memory, from the fetch until
+   * their handlers have settled. Whoever handles none may always fetch one, however large.
+   * @defaultValue 134_217_728 (128 MiB)
+   */
+  readonly blobBytes?: number
   /** The name that connections carry in `CLIENT LIST`. @defaultValue `millrace` */
   readonly clientName?: string
   /** Stands around publishing and handling; `tracing()` of `@millrace/metrics` makes one. @defaultValue none */
@@ -93,6 +105,8 @@ export interface ResolvedConnectOptions {
   readonly readAheadBytes: number
   readonly sameHostTakeover: boolean
   readonly sweepEveryMs: number
+  readonly blobStore: BlobStore | undefined
+  readonly blobBytes: number
   readonly clientName: string
   readonly instrumentation: Instrumentation | undefined
 }
@@ -116,6 +130,7 @@ const defaults = Object.freeze({
   readAheadBytes: 8 * 1024 * 1024,
   sameHostTakeover: true,
   sweepEveryMs: 10_000,
+  blobBytes: 128 * 1024 * 1024,
   clientName: 'millrace',
 })
 
@@ -137,6 +152,8 @@ export function resolveConnectOptions(
     readAheadBytes: wholeNumber(65_536, 4_294_967_296, 'bytes'),
     sameHostTakeover: boolean,
     sweepEveryMs: wholeNumber(100, 3_600_000, 'milliseconds'),
+    blobStore: isBlobStore,
+    blobBytes: wholeNumber(1, 17_179_869_184, 'bytes'),
     clientName: (v) =>
       (typeof v === 'string' && /^[!-~]{1,64}$/.test(v)) || 'must be 1 to 64 printable characters',
     instrumentation: isInstrumentation,
@@ -155,6 +172,8 @@ export function resolveConnectOptions(
     readAheadBytes: options.readAheadBytes ?? defaults.readAheadBytes,
     sameHostTakeover: options.sameHostTakeover ?? defaults.sameHostTakeover,
     sweepEveryMs: options.sweepEveryMs ?? defaults.sweepEveryMs,
+    blobStore: options.blobStore,
+    blobBytes: options.blobBytes ?? defaults.blobBytes,
     clientName: options.clientName ?? defaults.clientName,
     instrumentation: options.instrumentation,
   }

@@ -1,9 +1,11 @@
+import { type Downloads, isClaimed } from '../blob/downloads.ts'
+import { PayloadDesk } from '../blob/payload-desk.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { Delivery, type DeliveryContext } from '../delivery/context.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
-import { messageOf, MillraceError } from '../errors.ts'
+import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
 import { isRedriven } from '../dead-letters/redriven-entry.ts'
-import type { Event } from '../stream/event.ts'
+import type { Claimed, Event } from '../stream/event.ts'
 import type { Entry } from './backlog.ts'
 import { HandledReports, isTooSlow } from './handled-reports.ts'
 import { Lanes } from './lanes.ts'
@@ -58,6 +60,7 @@ export interface RunningHandler {
 export interface HandOutSettings<Data> {
   readonly clock: Clock
   readonly stream: string
+  readonly downloads: Downloads
   readonly options: ResolvedConsumerOptions
   readonly handler: ConsumerHandler<Data>
   readonly lease: { readonly token: string }
@@ -80,6 +83,8 @@ export class HandOut<Data> {
   readonly #lanes: Lanes<Data>
   readonly #reports: HandledReports
   #watching = false
+  /** Made with the first payload that lies elsewhere. */
+  #desk: PayloadDesk<Data, Entry<Data>> | undefined
   /** Made when first needed: an idle consumer has no timers. */
   #timers: Set<() => void> | undefined
   #driving = false
@@ -158,12 +163,14 @@ export class HandOut<Data> {
   /** Fires the signals of all running handlers. */
   abort(reason: MillraceError): void {
     for (const { delivery } of this.#settings.running.values()) delivery.abort(reason)
+    this.#desk?.abort()
   }
 
   /** Starts nothing more; what still runs is nobody's business here any more. */
   close(): void {
     this.#closed = true
     for (const cancel of this.#timers ?? []) cancel()
+    this.#desk?.close()
     this.#onIdle?.()
   }
 
@@ -175,7 +182,7 @@ export class HandOut<Data> {
     if (isRedriven(entry)) return entry.lane
     const { decoded } = entry
     if (this.#settings.options.order === 'stream' || decoded === undefined || !decoded.ok) return ''
-    return decoded.event.key ?? ''
+    return (isClaimed(decoded) ? decoded.key : decoded.event.key) ?? ''
   }
 
   #start(lane: string, entry: Entry<Data>, startedMs: number): void {
@@ -196,17 +203,38 @@ export class HandOut<Data> {
     }
     const recorded = this.#ownerOf(entry).recordStart(entry)
     if (recorded === undefined) {
-      this.#handle(lane, entry, decoded.event, startedMs)
+      if (isClaimed(decoded)) this.#fetch(lane, entry, decoded)
+      else this.#handle(lane, entry, decoded.event, startedMs)
       return
     }
     void recorded.then((verdict) => {
       if (this.#closed || verdict === 'wait') return
-      if (verdict === 'run') this.#handleWhenCertain(lane, entry, decoded.event)
-      else this.#toDeadLetters(lane, entry, 'exhausted', DIED_WITH_IT)
+      if (verdict === 'run') {
+        if (isClaimed(decoded)) this.#fetch(lane, entry, decoded)
+        else this.#handleWhenCertain(lane, entry, decoded.event)
+      } else this.#toDeadLetters(lane, entry, 'exhausted', DIED_WITH_IT)
     })
   }
 
-  /** To record a start may have taken longer than the lease. */
+  /** The payload lies elsewhere; a store that cannot be asked counts as a failed attempt. */
+  #fetch(lane: string, entry: Entry<Data>, claimed: Claimed<Data>): void {
+    const { clock, downloads, options } = this.#settings
+    this.#desk ??= new PayloadDesk(downloads, clock, options.handlerTimeoutMs)
+    this.#desk.fetch(entry, claimed).then(
+      (decoded) => {
+        if (this.#closed) this.#desk?.settled(entry)
+        else if (decoded.ok) this.#handleWhenCertain(lane, entry, decoded.event)
+        else this.#invalid(lane, entry, decoded.error)
+      },
+      (error: unknown) => {
+        if (this.#closed) return
+        if (isMillraceError(error, 'ABORTED')) this.#givenUp(lane, entry)
+        else this.#failed(lane, entry, error)
+      },
+    )
+  }
+
+  /** To record a start, or to fetch a payload, may have taken longer than the lease. */
   #handleWhenCertain(lane: string, entry: Entry<Data>, event: Event<Data>): void {
     if (this.#closed) return
     const nowMs = this.#settings.clock.monotonicMs()
@@ -222,6 +250,7 @@ export class HandOut<Data> {
     const attempt = entry.counted ? entry.attempts : entry.attempts + 1
     const redelivered = attempt > 1 || this.#settings.unclean
     const delivery = new Delivery(attempt, redelivered, this.#settings.lease, isRedriven(entry))
+    this.#desk?.started(entry)
     let result: unknown
     try {
       result = this.#settings.handler(event, delivery)
@@ -264,6 +293,7 @@ export class HandOut<Data> {
     thrown: { readonly error: unknown } | undefined,
   ): void {
     const { abortReason } = delivery
+    this.#desk?.settled(entry)
     // Too slow counts as failed even if the handler came to its end; other aborts are not its fault.
     const tooSlow = isTooSlow(abortReason)
     const failure = thrown ?? (tooSlow ? { error: abortReason } : undefined)
@@ -272,14 +302,18 @@ export class HandOut<Data> {
     if (failure === undefined) {
       this.#complete(lane, entry)
     } else if (abortReason !== undefined && !tooSlow) {
-      // It was told to give up because we close: not done, and no attempt to count.
-      entry.phase = 'queued'
-      if (isRedriven(entry)) this.#redrives.givenUp(entry)
-      this.#lanes.done(lane)
-      this.#noteIdle()
+      this.#givenUp(lane, entry)
     } else {
       this.#failed(lane, entry, failure.error)
     }
+  }
+
+  /** It was told to give up because we close: not done, and no attempt to count. */
+  #givenUp(lane: string, entry: Entry<Data>): void {
+    entry.phase = 'queued'
+    if (isRedriven(entry)) this.#redrives.givenUp(entry)
+    this.#lanes.done(lane)
+    this.#noteIdle()
   }
 
   #complete(lane: string, entry: Entry<Data>): void {

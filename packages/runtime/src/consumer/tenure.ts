@@ -112,6 +112,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       {
         clock: scope.core.clock,
         stream: scope.streamName,
+        downloads: scope.core.downloads,
         options,
         handler: scope.handler,
         lease: Object.freeze({ token: grant.fence.token }),

@@ -6,6 +6,8 @@ import type { TenureEnd, TenureScope } from '../consumer/tenure-scope.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf } from '../errors.ts'
+import { isClaimed } from '../blob/downloads.ts'
+import type { Decoded } from '../stream/event.ts'
 import { compareIds } from '../stream/stream-id.ts'
 import {
   type Holder,
@@ -209,7 +211,7 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
       counted: false,
       heldSinceMs: 0,
       redriveId,
-      lane: redriveLane(options.order, decoded.ok ? decoded.event.key : undefined, suspect),
+      lane: redriveLane(options.order, keyOf(decoded), suspect),
       suspect,
     }
   }
@@ -255,6 +257,11 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
     }
     if (this.#more && this.#taken.size <= FEW) void this.#take()
   }
+}
+
+function keyOf(decoded: Decoded<unknown>): string | undefined {
+  if (isClaimed(decoded)) return decoded.key
+  return decoded.ok ? decoded.event.key : undefined
 }
 
 function resync(failure: unknown): TenureEnd {

@@ -1,5 +1,8 @@
 import { type DeadLetterReason, deadLetterFields } from '../delivery/dead-letter-fields.ts'
+import { isClaimed } from '../blob/downloads.ts'
+import type { BlobReference } from '../blob/reference.ts'
 import type { Decode } from '../stream/decode.ts'
+import type { Claimed, Settled } from '../stream/event.ts'
 import { entryFields, parseEntry, type RawEntry } from '../stream/entry.ts'
 import { idTimeMs, isStreamId } from '../stream/stream-id.ts'
 
@@ -27,8 +30,10 @@ export interface DeadLetter<Data = unknown> {
   readonly headers: Readonly<Record<string, string>>
   /** The payload as a handler would get it, or why it would not. */
   readonly payload: DeadLetterPayload<Data>
-  /** The payload as it is stored, byte for byte. */
+  /** The payload as it is stored, byte for byte; empty when it lies in a blob store. */
   readonly stored: Buffer
+  /** Where the payload lies, when it lies in a blob store. */
+  readonly blob: BlobReference | undefined
 }
 
 export type DeadLetterPayload<Data> =
@@ -45,16 +50,22 @@ export function storedEntries(reply: unknown): StoredEntry[] {
   )
 }
 
-/** Reads one entry of a dead-letter stream; never throws, whatever lies there. */
+/**
+ * Reads one entry of a dead-letter stream; never throws, whatever lies there.
+ * @param fetch gets a payload that lies elsewhere
+ */
 export async function readLetter<Data>(
   [id, fields]: StoredEntry,
   decode: Decode<Data>,
   binary: boolean,
+  fetch: (claimed: Claimed<Data>) => Promise<Settled<Data>>,
 ): Promise<DeadLetter<Data>> {
   const facts = factsOf(fields)
   const parts = parseEntry(fields)
   const eventId = facts.eventId ?? id
-  const decoded = await decode(eventEntry([id, fields], binary), '')
+  const entry = await decode(eventEntry([id, fields], binary), '')
+  const claimed = isClaimed(entry) ? entry : undefined
+  const decoded = isClaimed(entry) ? await fetch(entry) : entry
   return {
     id,
     eventId,
@@ -71,6 +82,7 @@ export async function readLetter<Data>(
       ? { ok: true, data: decoded.event.data }
       : { ok: false, error: decoded.error },
     stored: storedData(fields),
+    blob: claimed?.reference,
   }
 }
 

@@ -1,6 +1,9 @@
+import { payloadHolder } from '../blob/downloads.ts'
 import type { Core } from '../core.ts'
+import { messageOf } from '../errors.ts'
 import { throwIfAborted } from '../lifecycle/signals.ts'
 import { decoderOf } from '../stream/decode.ts'
+import type { Claimed, Settled } from '../stream/event.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { entryBytes } from '../stream/entry.ts'
 import { compareIds } from '../stream/stream-id.ts'
@@ -40,12 +43,13 @@ export class LetterBox<Data> {
     after: string | undefined,
     last: string,
     signal: AbortSignal | undefined,
+    fetches = true,
   ): AsyncGenerator<Listed<Data>, void, undefined> {
     let count = FIRST_PAGE
     let start = after === undefined ? '-' : `(${after}`
     for (;;) {
       const page = await this.#range(start, last, count, signal)
-      for (const entry of page) yield await this.#read(entry)
+      for (const entry of page) yield await this.#read(entry, fetches, signal)
       const end = page.at(-1)
       if (end === undefined || page.length < count) return
       start = `(${end[0]}`
@@ -58,12 +62,13 @@ export class LetterBox<Data> {
   async *named(
     ids: readonly string[],
     signal: AbortSignal | undefined,
+    fetches = true,
   ): AsyncGenerator<Listed<Data>, void, undefined> {
     const ordered = [...new Set(ids)].toSorted(compareIds)
     for (let i = 0; i < ordered.length; i += FETCHED_AT_ONCE) {
       const part = ordered.slice(i, i + FETCHED_AT_ONCE)
       const found = await Promise.all(part.map((id) => this.#range(id, id, 1, signal)))
-      for (const entry of found.flat()) yield await this.#read(entry)
+      for (const entry of found.flat()) yield await this.#read(entry, fetches, signal)
     }
   }
 
@@ -78,8 +83,12 @@ export class LetterBox<Data> {
     const { ids, filter, limit, signal } = choice
     const last = ids === undefined ? await this.#lastId(signal) : undefined
     if (ids === undefined && last === undefined) return
+    // Only a filter looks at payloads; without one none is fetched from a blob store.
+    const fetches = filter !== undefined
     const letters =
-      last === undefined ? this.named(ids ?? [], signal) : this.from(undefined, last, signal)
+      last === undefined
+        ? this.named(ids ?? [], signal, fetches)
+        : this.from(undefined, last, signal, fetches)
     let matched = 0
     for await (const listed of letters) {
       throwIfAborted(signal, 'The work on dead letters')
@@ -116,8 +125,31 @@ export class LetterBox<Data> {
     return storedEntries(reply)
   }
 
-  async #read(entry: StoredEntry): Promise<Listed<Data>> {
-    const letter = await readLetter(entry, decoderOf(this.#stream), this.#stream.codec.binary)
+  async #read(entry: StoredEntry, fetches: boolean, signal?: AbortSignal): Promise<Listed<Data>> {
+    const { binary } = this.#stream.codec
+    const letter = await readLetter(entry, decoderOf(this.#stream), binary, (claimed) =>
+      fetches ? this.#fetch(claimed, signal) : Promise.resolve(notFetched(claimed)),
+    )
     return { letter, bytes: entryBytes(entry[1]) }
   }
+
+  /** Like a letter that cannot be decoded when the store has no good answer. */
+  async #fetch(
+    claimed: Claimed<Data>,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Settled<Data>> {
+    try {
+      const held = await this.#core.downloads.take(claimed, payloadHolder(), signal)
+      held.release()
+      return held.decoded
+    } catch (error) {
+      throwIfAborted(signal, 'The work on dead letters')
+      const failure = error instanceof Error ? error : new Error(messageOf(error))
+      return { ok: false, id: claimed.id, bytes: claimed.bytes, error: failure }
+    }
+  }
+}
+
+function notFetched({ id, bytes }: Claimed<unknown>): Settled<never> {
+  return { ok: false, id, bytes, error: new Error('the payload was not fetched') }
 }

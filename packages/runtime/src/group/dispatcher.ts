@@ -1,8 +1,8 @@
 import { Delivery, type GroupDeliveryContext, type LeaseView } from '../delivery/context.ts'
 import { MillraceError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
-import type { Decode } from '../stream/decode.ts'
-import type { Decoded, Event } from '../stream/event.ts'
+import type { RawEntry } from '../stream/entry.ts'
+import type { Event, Settled } from '../stream/event.ts'
 import type { Held } from './held.ts'
 import { ReadyQueue } from './ready-queue.ts'
 import { done, interrupted, type Outcome } from './verdict.ts'
@@ -22,7 +22,15 @@ export interface DispatcherOptions<Data> {
   readonly clock: Clock
   readonly concurrency: number
   readonly handlerTimeoutMs: number
-  readonly decode: Decode<Data>
+  /** Decodes an entry, and fetches its payload where it lies elsewhere. */
+  decode(
+    entry: RawEntry,
+    incarnation: string,
+    held: Held,
+    delivery: Delivery,
+  ): Promise<Settled<Data>> | Settled<Data>
+  /** The payload of an entry is needed no more. */
+  settled(held: Held): void
   readonly handler: GroupHandler<Data>
   permit(): StartPermit | undefined
   /** Told when a handler is about to start. */
@@ -145,7 +153,12 @@ export class Dispatcher<Data> {
     held.timedOut = false
     const { attempt, redriven } = held
     held.delivery = new Delivery(attempt, held.redelivered || attempt > 1, permit.lease, redriven)
-    const decoded = this.#options.decode([held.eventId, fields], permit.incarnation)
+    const decoded = this.#options.decode(
+      [held.eventId, fields],
+      permit.incarnation,
+      held,
+      held.delivery,
+    )
     if (!(decoded instanceof Promise)) {
       this.#handle(held, decoded, held.delivery)
       return
@@ -159,12 +172,12 @@ export class Dispatcher<Data> {
         else this.#handle(held, settled, delivery)
       },
       (error: unknown) => {
-        this.#finish(held, { kind: 'failed', error })
+        this.#finish(held, this.#failure(held, error))
       },
     )
   }
 
-  #handle(held: Held, decoded: Decoded<Data>, delivery: Delivery): void {
+  #handle(held: Held, decoded: Settled<Data>, delivery: Delivery): void {
     if (!decoded.ok) {
       this.#finish(held, { kind: 'invalid', error: decoded.error })
       return
@@ -202,6 +215,7 @@ export class Dispatcher<Data> {
 
   #finish(held: Held, outcome: Outcome): void {
     this.#running.delete(held)
+    this.#options.settled(held)
     if (held.lost) this.#finishLost(held, outcome)
     else this.#options.finished(held, outcome)
     if (!this.#pumping) this.pump()

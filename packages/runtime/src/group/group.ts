@@ -106,6 +106,7 @@ export class ConsumerGroup<Data> {
       binary,
       clock: this.#core.clock,
       commands,
+      downloads: this.#core.downloads,
       decode: decoderOf(this.#stream),
       handler: instrumentHandler(instrumentation, whose, handler),
       ports: {

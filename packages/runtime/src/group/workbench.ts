@@ -1,3 +1,5 @@
+import { type Downloads, isClaimed } from '../blob/downloads.ts'
+import { PayloadDesk } from '../blob/payload-desk.ts'
 import { channels } from '../diagnostics.ts'
 import type { MillraceError } from '../errors.ts'
 import { MemberRedrives } from '../dead-letters/member-redrives.ts'
@@ -5,6 +7,7 @@ import { DeliveryTally } from '../delivery/tally.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { RawEntry } from '../stream/entry.ts'
+import type { Settled } from '../stream/event.ts'
 import { Aftermath } from './aftermath.ts'
 import { isRefusal, type PendingEntry, type Refusal } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
@@ -40,6 +43,7 @@ export interface WorkbenchParts<Data> {
   readonly binary: boolean
   readonly clock: Clock
   readonly commands: GroupCommands
+  readonly downloads: Downloads
   readonly decode: Decode<Data>
   readonly handler: GroupHandler<Data>
   readonly ports: WorkbenchPorts
@@ -57,6 +61,7 @@ export class Workbench<Data> {
   readonly #tally: DeliveryTally
   readonly #holdings = new Holdings()
   readonly #dispatcher: Dispatcher<Data>
+  readonly #desk: PayloadDesk<Data, Held>
   readonly #settler: Settler
   readonly #parked: ParkedEntries
   readonly #aftermath: Aftermath
@@ -82,11 +87,19 @@ export class Workbench<Data> {
     this.#guard = new LeaseGuard(clock, () => {
       this.abortRunning(leaseLost('no beat was confirmed in time', this.#facts))
     })
+    this.#desk = new PayloadDesk(parts.downloads, clock, options.handlerTimeoutMs)
     this.#dispatcher = new Dispatcher({
       clock,
       concurrency: options.concurrency,
       handlerTimeoutMs: options.handlerTimeoutMs,
-      decode: parts.decode,
+      decode: (entry, incarnation, held, delivery) => {
+        const decoded = parts.decode(entry, incarnation)
+        if (decoded instanceof Promise) return decoded as Promise<Settled<Data>>
+        return isClaimed(decoded) ? this.#desk.fetch(held, decoded, delivery.signal) : decoded
+      },
+      settled: (held) => {
+        this.#desk.settled(held)
+      },
       handler: parts.handler,
       permit: () => (this.#mayServe ? this.#guard.permit : undefined),
       starting: () => {
@@ -381,6 +394,7 @@ export class Workbench<Data> {
     this.#guard.close()
     this.#parked.clear()
     this.#dispatcher.close()
+    this.#desk.close()
     this.#settler.membership = undefined
     this.#settler.forget()
     this.#redrives.close()
@@ -420,6 +434,7 @@ export class Workbench<Data> {
   }
 
   #finished(held: Held, outcome: Outcome): void {
+    const { quarantined } = held
     this.#intake.handled()
     reportHandled(held, outcome, this.#clock, this.#facts, this.#tally)
     if (held.redriven) {
@@ -427,7 +442,7 @@ export class Workbench<Data> {
     } else {
       this.#aftermath.finish(held, outcome)
       this.#parked.finished(held)
-      if (held.quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4)
+      if (quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4)
         this.#ports.roomy()
     }
     this.#changes.changed()

@@ -1,3 +1,4 @@
+import { claimedEvent } from '../blob/claimed-event.ts'
 import { messageOf, MillraceError } from '../errors.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { buildEntry, entryBytes, entryFields } from '../stream/entry.ts'
@@ -52,6 +53,11 @@ export function encode<Input>(
       names = DATA_AND_KEY
       values = [data, key]
     }
+  }
+  if (stream.claimCheck !== undefined) {
+    const event = { call, index, idempotencyKey, names, values, bytes }
+    const claimed = claimedEvent(stream, event)
+    if (claimed !== undefined) return claimed
   }
   if (bytes > stream.limits.maxPayloadBytes) {
     throw new MillraceError(

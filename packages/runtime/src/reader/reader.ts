@@ -1,3 +1,4 @@
+import { type HeldPayload, isClaimed, payloadHolder } from '../blob/downloads.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { type Gap, isMillraceError, messageOf, MillraceError } from '../errors.ts'
@@ -5,9 +6,10 @@ import { onAbort, pause } from '../lifecycle/signals.ts'
 import { gapAfter, gapError, reportGap } from '../retention/gap.ts'
 import { decoderOf } from '../stream/decode.ts'
 import type { EventStream } from '../stream/define-stream.ts'
-import type { Decoded, Event } from '../stream/event.ts'
+import type { Claimed, Decoded, Event, Settled } from '../stream/event.ts'
 import { readFigures } from '../stream/open-stream-script.ts'
 import { FIRST_ID } from '../stream/stream-id.ts'
+import { idOf } from '../tail/batch.ts'
 import type { StreamFeed } from '../tail/stream-feed.ts'
 import type { Subscription } from '../tail/subscription.ts'
 import type { Tails } from '../tail/tails.ts'
@@ -45,6 +47,8 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
   #wasThere = false
   #position: Cursor | undefined
   #opened = false
+  /** The payload of the event that was handed out last, if it was fetched. */
+  #payload: HeldPayload<Data> | undefined
 
   constructor(
     core: Core,
@@ -83,13 +87,16 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
 
   async next(): Promise<IteratorResult<Event<Data>, undefined>> {
     if (this.#closing.signal.aborted) return { done: true, value: undefined }
+    this.#payload?.release()
     if (!this.#opened) {
       this.#opened = true
       void this.#open()
     }
     for (;;) {
-      const decoded = this.#take()
-      if (decoded !== undefined) {
+      const taken = this.#take()
+      if (taken !== undefined) {
+        const decoded = isClaimed(taken) ? await this.#fetch(taken) : taken
+        if (decoded === undefined) return { done: true, value: undefined }
         if (decoded.ok) return { done: false, value: decoded.event }
         if (this.#options.onInvalid === 'throw') await this.#fail(decoded.error)
         continue
@@ -126,6 +133,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     this.#subscription.close()
     this.#releaseTail()
     this.#queue = []
+    this.#payload?.release()
     this.#wake()
     this.#closed.resolve()
     return this.closed
@@ -235,6 +243,29 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     return false
   }
 
+  /** Outlasts outages of the store, as of Redis; undefined when the reader was closed meanwhile. */
+  async #fetch(claimed: Claimed<Data>): Promise<Settled<Data> | undefined> {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      try {
+        const payload = await this.#core.downloads.take(claimed, payloadHolder(), signal)
+        this.#payload = payload
+        if (signal.aborted || !payload.decoded.ok) payload.release()
+        return signal.aborted ? undefined : payload.decoded
+      } catch (error) {
+        if (signal.aborted) return undefined
+        channels.loopFailed.publish({
+          loop: 'blob',
+          stream: this.#stream.name,
+          name: READER,
+          error: error instanceof Error ? error : new Error(messageOf(error)),
+        })
+        await pause(this.#core.clock, LOOK_AGAIN_MS, signal)
+      }
+    }
+    return undefined
+  }
+
   #take(): Decoded<Data> | undefined {
     const decoded = this.#queue[this.#head]
     if (decoded === undefined) return undefined
@@ -246,7 +277,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     this.#wasThere = true
     this.#position = {
       incarnation: this.#feed.incarnation,
-      id: decoded.ok ? decoded.event.id : decoded.id,
+      id: idOf(decoded),
     }
     this.#subscription.release(1, decoded.bytes)
     return decoded

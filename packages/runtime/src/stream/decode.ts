@@ -1,7 +1,9 @@
+import { MOST_CLAIM_BYTES } from '../blob/claim-check.ts'
+import { type BlobReference, type RawReference, readReference } from '../blob/reference.ts'
 import { messageOf, MillraceError } from '../errors.ts'
 import type { EventStream } from './define-stream.ts'
 import { type EntryParts, parseEntry, type RawEntry } from './entry.ts'
-import type { Decoded, Event } from './event.ts'
+import type { Claimed, Decoded, Event, Settled } from './event.ts'
 import { idTimeMs } from './stream-id.ts'
 import { validate } from './validation.ts'
 
@@ -9,7 +11,7 @@ import { validate } from './validation.ts'
 export type Decode<Data> = (
   entry: RawEntry,
   incarnation: string,
-) => Decoded<Data> | Promise<Decoded<Data>>
+) => Decoded<Data> | Promise<Settled<Data>>
 
 /** Decoders by schema (or codec, where there is no schema), then by stream and codec. */
 const decoders = new WeakMap<object, Map<string, Map<unknown, Decode<unknown>>>>()
@@ -31,21 +33,19 @@ export function decoderOf<Data>(stream: EventStream<never, Data>): Decode<Data> 
 }
 
 function makeDecoder<Data>(stream: EventStream<never, Data>): Decode<Data> {
-  return ([id, fields], incarnation) => {
-    const parts = parseEntry(fields)
-    const rejected = (error: unknown): Decoded<Data> => ({
-      ok: false,
-      id,
-      error: asPayloadError(error, stream.name, id),
-      bytes: parts.bytes,
-    })
+  const settle = (
+    id: string,
+    stored: string | Buffer,
+    parts: EntryParts,
+    incarnation: string,
+  ): Settled<Data> | Promise<Settled<Data>> => {
+    const rejected = (error: unknown): Settled<Data> => refused(error, stream.name, id, parts)
     try {
-      if (parts.data === undefined) throw new TypeError('the entry has no data field')
-      const stored = stream.codec.decode(parts.data)
+      const decoded = stream.codec.decode(stored)
       if (stream.schema === undefined) {
-        return accepted(stream.name, id, stored as Data, parts, incarnation)
+        return accepted(stream.name, id, decoded as Data, parts, incarnation)
       }
-      const data = validate(stream.schema, stored, stream.name)
+      const data = validate(stream.schema, decoded, stream.name)
       return data instanceof Promise
         ? data.then((settled) => accepted(stream.name, id, settled, parts, incarnation), rejected)
         : accepted(stream.name, id, data, parts, incarnation)
@@ -53,6 +53,65 @@ function makeDecoder<Data>(stream: EventStream<never, Data>): Decode<Data> {
       return rejected(error)
     }
   }
+  const decode: Decode<Data> = ([id, fields], incarnation) => {
+    const parts = parseEntry(fields)
+    if (parts.data !== undefined) return settle(id, parts.data, parts, incarnation)
+    try {
+      return claim(parts, stream, id, decode, (content) => {
+        const stored = stream.codec.binary ? content : content.toString('utf8')
+        return settle(id, stored, parts, incarnation)
+      })
+    } catch (error) {
+      return refused(error, stream.name, id, parts)
+    }
+  }
+  return decode
+}
+
+/** An entry without data, whose payload lies elsewhere. */
+function claim<Data>(
+  parts: EntryParts,
+  stream: EventStream<never, Data>,
+  id: string,
+  decoder: object,
+  settle: (content: Buffer) => Settled<Data> | Promise<Settled<Data>>,
+): Claimed<Data> {
+  if (parts.blob === undefined) throw new TypeError('the entry has no data field')
+  const reference = checkReference(parts.blob, stream.claimCheck?.maxBytes ?? MOST_CLAIM_BYTES)
+  return {
+    ok: 'claimed',
+    id,
+    key: parts.key,
+    bytes: parts.bytes,
+    reference,
+    decoder,
+    complete(content) {
+      try {
+        return settle(content)
+      } catch (error) {
+        return refused(error, stream.name, id, parts)
+      }
+    },
+  }
+}
+
+function checkReference(raw: RawReference, maxBytes: number): BlobReference {
+  const reference = readReference(raw)
+  if (typeof reference === 'string') throw new TypeError(reference)
+  if (reference.bytes <= maxBytes) return reference
+  throw new MillraceError(
+    'PAYLOAD_TOO_LARGE',
+    `Its payload of ${reference.bytes} bytes lies in a blob store; at most ${maxBytes} are allowed`,
+  )
+}
+
+function refused<Data>(
+  error: unknown,
+  stream: string,
+  id: string,
+  { bytes }: EntryParts,
+): Settled<Data> {
+  return { ok: false, id, error: asPayloadError(error, stream, id), bytes }
 }
 
 /** A frozen event; a class so that the cursor costs nothing until it is asked for. */
@@ -89,7 +148,7 @@ function accepted<Data>(
   data: Data,
   parts: EntryParts,
   incarnation: string,
-): Decoded<Data> {
+): Settled<Data> {
   freezePlain(data)
   return {
     ok: true,

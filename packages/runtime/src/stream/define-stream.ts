@@ -1,4 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import {
+  type ClaimCheck,
+  type ClaimCheckOptions,
+  claimCheckProblems,
+  resolveClaimCheck,
+} from '../blob/claim-check.ts'
 import { MillraceError } from '../errors.ts'
 import { oneOf, optionProblems } from '../lifecycle/options.ts'
 import { type Codec, jsonCodec } from './codec.ts'
@@ -77,6 +83,12 @@ export interface StreamOptions<Input> {
   readonly retention?: RetentionOptions
   readonly limits?: LimitOptions
   /**
+   * Keeps large payloads in the blob store of the connection; the events refer to them. Producers and
+   * consumers need the store (`connect`, `blobStore`).
+   * @defaultValue none: what is larger than `limits.maxPayloadBytes` is refused
+   */
+  readonly claimCheck?: ClaimCheckOptions
+  /**
    * Puts the stream into one cluster slot with all others of the same tag, so that one blocking read
    * serves them all. Cannot be changed once the stream has data.
    * @defaultValue the stream's own name
@@ -101,6 +113,7 @@ export interface EventStream<Input = unknown, Output = Input> {
   readonly codec: Codec
   readonly retention: Retention
   readonly limits: { readonly maxPayloadBytes: number }
+  readonly claimCheck: ClaimCheck | undefined
   readonly colocate: string | undefined
   readonly partitions: 1
 }
@@ -142,11 +155,13 @@ export function defineStream(
     codec: (v) => isCodec(v) || 'must have name, binary, encode and decode',
     retention: (v) => typeof v === 'object' || 'must be an object',
     limits: (v) => typeof v === 'object' || 'must be an object',
+    claimCheck: () => true,
     colocate: (v) => /^[A-Za-z0-9._-]{1,128}$/.test(String(v)) || 'must be a valid name',
     partitions: (v) => v === 1 || 'must be 1: streams with more partitions are not supported yet',
   })
   const retention = options.retention ?? {}
   const limits = options.limits ?? {}
+  const maxPayloadBytes = limits.maxPayloadBytes ?? defaults.maxPayloadBytes
   problems.push(
     ...optionProblems(
       retention,
@@ -170,6 +185,7 @@ export function defineStream(
       },
       'limits.',
     ),
+    ...claimCheckProblems(options.claimCheck, maxPayloadBytes),
   )
   if (problems.length > 0) {
     throw new MillraceError('OPTIONS_INVALID', `Event stream ${name}: ${problems.join('; ')}`, {
@@ -190,7 +206,8 @@ export function defineStream(
       abandonedAfterMs: retention.abandonedAfterMs ?? defaults.abandonedAfterMs,
       abandoned: retention.abandoned ?? defaults.abandoned,
     }),
-    limits: Object.freeze({ maxPayloadBytes: limits.maxPayloadBytes ?? defaults.maxPayloadBytes }),
+    limits: Object.freeze({ maxPayloadBytes }),
+    claimCheck: resolveClaimCheck(options.claimCheck, maxPayloadBytes),
     colocate: options.colocate,
     partitions: 1,
   })

@@ -1,3 +1,5 @@
+import { blobFields, type RawReference } from '../blob/reference.ts'
+
 /**
  * The names of an entry's fields in Redis. They are plain so that other languages can take part with
  * bare Redis commands; `docs/wire-format.md` explains them.
@@ -20,6 +22,8 @@ export interface EntryParts {
   readonly key: string | undefined
   readonly time: string | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** Where the payload lies, when it does not lie in the entry. */
+  readonly blob: RawReference | undefined
   /** The size of all names and values, in bytes as far as strings tell. */
   readonly bytes: number
 }
@@ -43,6 +47,7 @@ export function parseEntry(fields: readonly (string | Buffer)[]): EntryParts {
   let key: string | undefined
   let time: string | undefined
   let headers: Record<string, string> | undefined
+  let blob: RawReference | undefined
   let bytes = 0
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const value = fields[i + 1] as string | Buffer
@@ -55,9 +60,14 @@ export function parseEntry(fields: readonly (string | Buffer)[]): EntryParts {
     else if (name.startsWith(entryFields.headerPrefix)) {
       headers ??= {}
       headers[name.slice(entryFields.headerPrefix.length)] = String(value)
+    } else if (name.startsWith(blobFields.key)) {
+      blob ??= { key: '', bytes: '', sha256: '' }
+      if (name === blobFields.key) blob.key = String(value)
+      else if (name === blobFields.bytes) blob.bytes = String(value)
+      else if (name === blobFields.sha256) blob.sha256 = String(value)
     }
   }
-  return { data, type, key, time, headers: headers ?? NO_HEADERS, bytes }
+  return { data, type, key, time, headers: headers ?? NO_HEADERS, blob, bytes }
 }
 
 /** What publish puts beside the payload. */

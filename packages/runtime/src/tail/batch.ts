@@ -21,7 +21,7 @@ export function decodeBatch<Data>(
 
 /** The id of a decoded entry, whether it could be decoded or not. */
 export function idOf(decoded: Decoded<unknown>): string {
-  return decoded.ok ? decoded.event.id : decoded.id
+  return decoded.ok === true ? decoded.event.id : decoded.id
 }
 
 /** Entries of a reply to XRANGE, and of one stream in a reply to XREAD, with ids as text. */
