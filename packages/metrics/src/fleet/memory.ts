@@ -1,0 +1,36 @@
+import { BeatWatch, type Manning } from './beat-watch.ts'
+import type { ReaderState, StreamMeta } from './companions.ts'
+import type { Proof, StreamFigures } from './lag.ts'
+import type { Course } from './verdict.ts'
+
+/** What the exporter remembers of a stream from one scrape to the next. */
+export class StreamMemory {
+  figures: StreamFigures | undefined
+  meta: StreamMeta | undefined
+  bytes: number | undefined
+  /** The id of the last entry, looked up where it cannot be the last id given. */
+  lastEntry: { readonly lastId: string; readonly maxDeletedId: string; readonly id: string } | undefined
+  readonly groups = new Map<string, GroupMemory>()
+
+  group(name: string): GroupMemory {
+    let group = this.groups.get(name)
+    if (group === undefined) this.groups.set(name, (group = new GroupMemory()))
+    return group
+  }
+}
+
+/** What the exporter remembers of a group. */
+export class GroupMemory {
+  proof: Proof | undefined
+  course: Course | undefined
+  /** When it was last seen without lag, by the server's clock: whatever waits now came later. */
+  caughtUpMs = 0
+  /** The first event after a position, as it was counted. */
+  oldest: { readonly position: string; readonly id: string } | undefined
+  state: ReaderState | undefined
+  manning: Manning | undefined
+  readonly beats = new BeatWatch()
+  pendingByDeliveries: Readonly<Record<string, number>> | undefined
+  deadLetters: { readonly length: number; readonly firstId: string } | undefined
+  redriving: number | undefined
+}

@@ -1,0 +1,147 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import { type Failure, failureOf } from './failure.ts'
+
+export type Command = readonly [name: string, ...args: readonly (number | string)[]]
+
+export type Reply =
+  | { readonly value: unknown; readonly failure?: never }
+  | { readonly failure: Failure; readonly error: unknown }
+
+/** How long a server may take to accept a connection, and to answer, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 2_000
+const REPLY_TIMEOUT_MS = 4_000
+
+/**
+ * So many commands are sent at once: Redis runs what it finds on a connection in one go, and other clients
+ * wait meanwhile.
+ */
+const COMMANDS_AT_ONCE = 25
+
+/** One server that streams are read from. It connects when it is asked, and again when it is asked next. */
+export class FleetNode {
+  readonly name: string
+  readonly #options: RedisOptions
+  #client: Redis | undefined
+  #connecting: Promise<Redis> | undefined
+  #ran = 0
+
+  constructor(name: string, options: RedisOptions, clientName: string) {
+    this.name = name
+    this.#options = {
+      ...options,
+      protocol: 2,
+      lazyConnect: true,
+      connectionName: clientName,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      // Notices a half-open connection; it runs only while an answer is awaited.
+      socketTimeout: REPLY_TIMEOUT_MS,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      // The next scrape connects again.
+      retryStrategy: () => null,
+      sentinelRetryStrategy: () => null,
+      sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
+      enableReadyCheck: false,
+      disableClientInfo: true,
+      noDelay: true,
+    }
+  }
+
+  /** How many commands were sent since it was asked last. */
+  takeCount(): number {
+    const ran = this.#ran
+    this.#ran = 0
+    return ran
+  }
+
+  /** Runs commands in order, a few at a time. Never rejects; after the signal nothing more is sent. */
+  async run(commands: readonly Command[], signal: AbortSignal): Promise<Reply[]> {
+    const replies: Reply[] = []
+    while (replies.length < commands.length) {
+      const next = commands.slice(replies.length, replies.length + COMMANDS_AT_ONCE)
+      replies.push(...(await this.#runTogether(next, signal)))
+    }
+    return replies
+  }
+
+  async one(command: Command, signal: AbortSignal): Promise<Reply> {
+    const [reply] = await this.run([command], signal)
+    return reply ?? { failure: 'other', error: undefined }
+  }
+
+  close(): void {
+    const client = this.#client
+    this.#client = undefined
+    if (client !== undefined) disconnect(client)
+    void this.#connecting?.then(disconnect, () => undefined)
+  }
+
+  async #runTogether(commands: readonly Command[], signal: AbortSignal): Promise<Reply[]> {
+    const all = (failure: Failure, error: unknown): Reply[] =>
+      commands.map(() => ({ failure, error }))
+    if (signal.aborted) return all('deadline', signal.reason)
+    try {
+      const answers = await unlessAborted(this.#exec(commands), signal)
+      return answers.map(([error, value]) =>
+        error === null ? { value } : { failure: failureOf(error), error },
+      )
+    } catch (error) {
+      return all(signal.aborted ? 'deadline' : failureOf(error), error)
+    }
+  }
+
+  async #exec(commands: readonly Command[]): Promise<[error: Error | null, value: unknown][]> {
+    const client = await this.#connected()
+    this.#ran += commands.length
+    const pipeline = client.pipeline()
+    for (const [name, ...args] of commands) pipeline.call(name, ...args)
+    return (await pipeline.exec()) ?? []
+  }
+
+  async #connected(): Promise<Redis> {
+    if (this.#client?.status === 'ready') return this.#client
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined
+    })
+    return this.#connecting
+  }
+
+  async #connect(): Promise<Redis> {
+    const client = new Redis(this.#options)
+    let lastError: unknown
+    client.on('error', (error: unknown) => {
+      lastError = error
+    })
+    try {
+      await client.connect()
+      // A refused login shows only at the first command.
+      await client.ping().catch((error: unknown) => {
+        if (failureOf(error) !== 'permission' || !/NOPERM/.test(String(error))) throw error
+      })
+    } catch (error) {
+      disconnect(client)
+      throw failureOf(error) === 'connection' ? (lastError ?? error) : error
+    }
+    this.#client = client
+    return client
+  }
+}
+
+/** For a socket that has closed already, the client would start a timer that keeps the process. */
+function disconnect(client: Redis): void {
+  if (client.status !== 'close' && client.status !== 'end') client.disconnect()
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => {
+    reject(signal.reason instanceof Error ? signal.reason : new Error('the scrape is over'))
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
