@@ -48,6 +48,9 @@ export class Aftermath {
         this.#park(held, 0)
         return
       case 'retry':
+        // It has ended, and the process lives: this is not what killed the other one. In quarantine it
+        // would keep those behind it waiting.
+        held.quarantined = false
         held.attempt++
         settler.writeAttempt(held, held.attempt)
         this.#park(held, waitBeforeMs(held.id, held.attempt, options.backoff))

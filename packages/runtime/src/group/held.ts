@@ -23,7 +23,7 @@ export class Held {
   /** Whether another member may have started it. */
   readonly redelivered: boolean
   /** Whether it was claimed from a dead member: it may be what killed it, and runs alone. */
-  readonly quarantined: boolean
+  quarantined: boolean
   /** When it came to this process. */
   readonly receivedMs: number
   /** When it came here, or became due again. */
