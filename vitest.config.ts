@@ -7,14 +7,17 @@ import { ClosingLine } from './tools/vitest/closing-line.ts'
 // Packages are tested from their sources; vitest hands the condition on to its worker processes too.
 const sourceCondition = 'millrace-source'
 
+// Node itself does not know `module`, which leads to files that only bundlers can read.
+const conditions = [sourceCondition, ...defaultServerConditions.filter((name) => name !== 'module')]
+
 const folders = ['packages', 'apps']
   .flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`))
   .concat('benchmarks')
   .filter((folder) => existsSync(`${folder}/test`))
 
 export default defineConfig({
-  resolve: { conditions: [sourceCondition, ...defaultServerConditions] },
-  ssr: { resolve: { conditions: [sourceCondition, ...defaultServerConditions] } },
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
   test: {
     // Real servers are started and stopped, so a test may take a while, but must not hang.
     testTimeout: 30_000,

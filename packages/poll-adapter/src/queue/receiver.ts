@@ -1,0 +1,60 @@
+import type { Delivered } from './message.ts'
+
+/** What one receive asks for. */
+export interface ReceiveRequest {
+  readonly max: number
+  readonly visibilityMs: number
+}
+
+/** One receive that waits for messages. */
+export interface Receiver {
+  readonly request: ReceiveRequest
+  readonly messages: Delivered[]
+  /** Answers the receive with what it has. */
+  finish(): void
+}
+
+/**
+ * The receives that wait, first come, first served. A receive is answered in the turn of the event loop
+ * after its first message, so that it takes along what one read of the stream has brought.
+ */
+export class Receivers {
+  readonly #waiting = new Set<Receiver>()
+
+  /** How many more messages there is use for. */
+  get wanted(): number {
+    let wanted = 0
+    for (const { request, messages } of this.#waiting) wanted += request.max - messages.length
+    return wanted
+  }
+
+  /** The receive whose turn it is. */
+  get next(): Receiver | undefined {
+    for (const receiver of this.#waiting) return receiver
+    return undefined
+  }
+
+  add(receiver: Receiver): void {
+    this.#waiting.add(receiver)
+  }
+
+  remove(receiver: Receiver): void {
+    this.#waiting.delete(receiver)
+  }
+
+  /** Hands a message to a receive. */
+  give(receiver: Receiver, message: Delivered): void {
+    receiver.messages.push(message)
+    // A full one is out of the way of the next message at once.
+    if (receiver.messages.length >= receiver.request.max) this.#waiting.delete(receiver)
+    if (receiver.messages.length === 1) {
+      setImmediate(() => {
+        receiver.finish()
+      })
+    }
+  }
+
+  finishAll(): void {
+    for (const receiver of [...this.#waiting]) receiver.finish()
+  }
+}
