@@ -24,7 +24,7 @@ function specs(): string[] {
   const parts = readdirSync(`${root}src`)
     .map((folder) => `src/${folder}/SPEC.md`)
     .filter((file) => existsSync(`${root}${file}`))
-  return ['SPEC.md', ...parts]
+  return ['SPEC.md', 'LESSONS.md', ...parts]
 }
 
 /** `Enforced by: file: title; file: title; title of the same file`, up to the end of the invariant. */

@@ -6,7 +6,7 @@ import type { EventStream } from '../../src/stream/define-stream.ts'
 import { compareIds } from '../../src/stream/stream-id.ts'
 import { GroupTestbed, type Order } from './group-on-redis.ts'
 
-// What others had to learn from their users; `themes.test.ts` says which lesson each of these is about.
+// What others had to learn from their users; LESSONS.md says which lesson each of these is about.
 
 const bed = await GroupTestbed.start()
 afterAll(() => bed[Symbol.asyncDispose]())
