@@ -224,6 +224,14 @@ export interface GapMet {
   /** Whether that number is certain. */
   readonly known: boolean
 }
+/** Blobs were removed from the blob store that nothing of the stream refers to any more. */
+export interface BlobsCollected {
+  readonly stream: string
+  readonly removed: number
+  readonly bytes: number
+  /** Blobs that the stream needs no more, and dead letters or redriven events do. */
+  readonly kept: number
+}
 /** A consumer or consumer group has shown no sign of life for longer than its owner allows. */
 export interface AbandonedFound {
   readonly stream: string
@@ -259,6 +267,7 @@ export interface Channels {
   readonly swept: Fact<Swept>
   readonly gap: Fact<GapMet>
   readonly abandoned: Fact<AbandonedFound>
+  readonly blobsCollected: Fact<BlobsCollected>
 }
 
 export const channels: Channels = {
@@ -286,6 +295,7 @@ export const channels: Channels = {
   swept: fact<Swept>('millrace:retention:swept'),
   gap: fact<GapMet>('millrace:retention:gap'),
   abandoned: fact<AbandonedFound>('millrace:retention:abandoned'),
+  blobsCollected: fact<BlobsCollected>('millrace:retention:blobs'),
 }
 
 function fact<Message extends object>(name: string): Fact<Message> {

@@ -92,6 +92,7 @@ export {
   type Checkpointed,
   type Claimed,
   type AbandonedFound,
+  type BlobsCollected,
   type ConnectionClosed,
   type ConnectionOpened,
   type DeadLettered,

@@ -1,3 +1,4 @@
+import { collectBlobs } from '../blob/collect.ts'
 import type { Core, StreamLike } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { isMillraceError, messageOf } from '../errors.ts'
@@ -62,6 +63,7 @@ class Round {
   readonly #ended = new AbortController()
   /** Who was reported and has not been active since. */
   #reported = new Set<string>()
+  #collecting = false
 
   constructor(core: Core, keys: StreamKeys) {
     this.#core = core
@@ -115,8 +117,24 @@ class Round {
       if (answer.more && !signal.aborted) continue
       const { name: stream } = this.#newest().stream
       channels.swept.publish({ stream, removed, unread: pastFloor, floor: answer.floor })
+      void this.#collectBlobs(signal)
       await this.#attend(answer.abandoned)
       return { inMs: undefined, unread: pastFloor > 0 }
+    }
+  }
+
+  /** Beside the sweeping, because a store may take its time. */
+  async #collectBlobs(signal: AbortSignal): Promise<void> {
+    if (this.#collecting) return
+    this.#collecting = true
+    try {
+      const collected = await collectBlobs(this.#core, this.#keys, { signal })
+      if (collected === undefined || signal.aborted) return
+      channels.blobsCollected.publish({ stream: this.#newest().stream.name, ...collected })
+    } catch (error) {
+      if (!signal.aborted && !this.#core.connections.closed.aborted) this.#report(error, 'blobs')
+    } finally {
+      this.#collecting = false
     }
   }
 
@@ -157,9 +175,9 @@ class Round {
 
   #last: Held | undefined
 
-  #report(error: unknown): void {
+  #report(error: unknown, loop = 'janitor'): void {
     channels.loopFailed.publish({
-      loop: 'janitor',
+      loop,
       stream: this.#newest().stream.name,
       name: '',
       error: error instanceof Error ? error : new Error(messageOf(error)),

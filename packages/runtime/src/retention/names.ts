@@ -10,3 +10,9 @@ export const NAME_FIELD = 'name:'
  * `foreign:<name>` = `<expired>|<last-delivered-id>|<pending>|<when these changed, in ms>`.
  */
 export const FOREIGN_FIELD = 'foreign:'
+
+/**
+ * The prefix of the fields in `:meta` that name those who are gone and whose dead letters are still there:
+ * blobs that they refer to must stay.
+ */
+export const LETTERS_FIELD = 'letters:'

@@ -1,4 +1,4 @@
-import { FOREIGN_FIELD, NAME_FIELD } from './names.ts'
+import { FOREIGN_FIELD, LETTERS_FIELD, NAME_FIELD } from './names.ts'
 
 /**
  * Lua that finds everybody who reads a stream, and up to where each has processed everything. It stands
@@ -78,6 +78,9 @@ local function all_readers()
     else
       -- Somebody has deleted its state and its native group: there is nobody of that name any more.
       redis.call('HDEL', meta, '${NAME_FIELD}' .. name)
+      if redis.call('EXISTS', stream .. ':dead:' .. name, stream .. ':redrive:' .. name) > 0 then
+        redis.call('HSET', meta, '${LETTERS_FIELD}' .. name, '1')
+      end
       return
     end
     if reader.kind ~= 'foreign' then

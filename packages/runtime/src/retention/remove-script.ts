@@ -1,6 +1,6 @@
 import { defineScript, type Script } from '../connection/script.ts'
 import { MEMBER_FIELD } from '../group/member-record.ts'
-import { NAME_FIELD } from './names.ts'
+import { LETTERS_FIELD, NAME_FIELD } from './names.ts'
 
 /** Removes a consumer or consumer group, if nobody works under its name. */
 export const removeScript: Script = defineScript(
@@ -46,7 +46,11 @@ if sight ~= '' and sight ~= ARGV[3] then return {'HELD', sight, longest} end
 redis.pcall('XGROUP', 'DESTROY', stream, name)
 redis.call('UNLINK', state)
 redis.call('HDEL', meta, '${NAME_FIELD}' .. name)
-if ARGV[4] == '1' then redis.call('UNLINK', KEYS[4], KEYS[5]) end
+if ARGV[4] == '1' then
+  redis.call('UNLINK', KEYS[4], KEYS[5])
+elseif redis.call('EXISTS', KEYS[4], KEYS[5]) > 0 then
+  redis.call('HSET', meta, '${LETTERS_FIELD}' .. name, '1')
+end
 return {'OK'}
 `,
 )
