@@ -25,6 +25,10 @@ export interface Entry<Data> {
   counted: boolean
   /** When the first attempt failed, by the monotonic clock. */
   heldSinceMs: number
+  /** The next one in the backlog. */
+  after: Entry<Data> | undefined
+  /** The next one in its lane. */
+  afterInLane: Entry<Data> | undefined
 }
 
 /**
@@ -32,8 +36,10 @@ export interface Entry<Data> {
  * the greatest id with everything at or before it done: the only thing a checkpoint may store.
  */
 export class Backlog<Data> {
-  #entries: (Entry<Data> | undefined)[] = []
-  #head = 0
+  // Linked, because it is empty most of the time: an array would be made anew for each event.
+  #first: Entry<Data> | undefined
+  #last: Entry<Data> | undefined
+  #size = 0
   #watermark: string
   #index: number | undefined
   /** What an earlier holder had done above the position; it is not handled again. */
@@ -61,7 +67,7 @@ export class Backlog<Data> {
 
   /** How many events have been received and not passed by the watermark. */
   get size(): number {
-    return this.#entries.length - this.#head
+    return this.#size
   }
 
   /** How many events the watermark has passed since the last stored position. */
@@ -92,6 +98,8 @@ export class Backlog<Data> {
       attempts,
       counted: false,
       heldSinceMs: 0,
+      after: undefined,
+      afterInLane: undefined,
     }
     this.#push(entry)
     if (!this.#wasDone(id)) return entry
@@ -117,16 +125,16 @@ export class Backlog<Data> {
 
   /** The server has stored this watermark: what it passed need not be remembered. */
   stored(position: string): void {
-    const kept = this.#passed.findIndex((id) => compareIds(id, position) > 0)
-    this.#passed = kept < 0 ? [] : this.#passed.slice(kept)
+    // Few have been passed since the position was sent, so they are looked for from the end.
+    const last = this.#passed.findLastIndex((id) => compareIds(id, position) <= 0)
+    this.#passed = last + 1 === this.#passed.length ? [] : this.#passed.slice(last + 1)
   }
 
   /** Whether this process has processed the event since the last stored position. */
   hasProcessed(id: string): boolean {
     if (this.#passed.includes(id)) return true
-    for (let i = this.#head; i < this.#entries.length; i++) {
-      const entry = this.#entries[i]
-      if (entry?.id === id) return entry.phase === 'done'
+    for (let entry = this.#first; entry !== undefined; entry = entry.after) {
+      if (entry.id === id) return entry.phase === 'done'
     }
     return false
   }
@@ -136,12 +144,12 @@ export class Backlog<Data> {
     // One that waited for its next attempt, and was due before it was read again, has lost its place.
     const started = (this.#started ??= new Map<string, Entry<Data>>())
     for (const [id, { phase }] of started) if (phase === 'queued') started.delete(id)
-    for (let i = this.#head; i < this.#entries.length; i++) {
-      const entry = this.#entries[i]
-      if (entry !== undefined && entry.phase !== 'queued') started.set(entry.id, entry)
+    for (let entry = this.#first; entry !== undefined; entry = entry.after) {
+      if (entry.phase !== 'queued') started.set(entry.id, entry)
     }
-    this.#entries = []
-    this.#head = 0
+    this.#first = undefined
+    this.#last = undefined
+    this.#size = 0
     this.#doneAbove = 0
   }
 
@@ -150,9 +158,8 @@ export class Backlog<Data> {
     const ranges: Range[] = []
     let from: string | undefined
     let to = ''
-    for (let i = this.#head; i < this.#entries.length; i++) {
-      const entry = this.#entries[i]
-      if (entry?.phase === 'done') {
+    for (let entry = this.#first; entry !== undefined; entry = entry.after) {
+      if (entry.phase === 'done') {
         from ??= entry.id
         to = entry.id
       } else if (from !== undefined) {
@@ -166,31 +173,30 @@ export class Backlog<Data> {
   }
 
   #push(entry: Entry<Data>): void {
-    this.#entries.push(entry)
+    entry.after = undefined
+    if (this.#last === undefined) this.#first = entry
+    else this.#last.after = entry
+    this.#last = entry
+    this.#size++
     if (entry.phase !== 'done') return
     this.#doneAbove++
     this.#advance()
   }
 
   #advance(): void {
-    let head = this.#head
-    while (head < this.#entries.length) {
-      const entry = this.#entries[head]
-      if (entry?.phase !== 'done') break
-      this.#entries[head] = undefined
-      head++
+    let entry = this.#first
+    while (entry?.phase === 'done') {
+      const { after } = entry
+      // What is dead and old would keep alive, by this, what is dead and young.
+      entry.after = undefined
+      this.#size--
       this.#doneAbove--
       this.#watermark = entry.id
       if (this.#index !== undefined) this.#index++
       this.#passed.push(entry.id)
+      entry = after
     }
-    this.#head = head
-    if (head === this.#entries.length) {
-      this.#entries = []
-      this.#head = 0
-    } else if (head > 1_024) {
-      this.#entries = this.#entries.slice(head)
-      this.#head = 0
-    }
+    this.#first = entry
+    if (entry === undefined) this.#last = undefined
   }
 }

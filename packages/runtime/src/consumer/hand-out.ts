@@ -88,8 +88,10 @@ export class HandOut<Data> {
   /** Made when first needed: an idle consumer has no timers. */
   #timers: Set<() => void> | undefined
   #driving = false
-  /** The share of the current turn of the event loop; made with the first start of each turn. */
-  #slice: { readonly endMs: number; usedUp: boolean } | undefined
+  /** When the current turn of the event loop began, as far as we know. */
+  #turnMs = 0
+  /** This turn has been used long enough. */
+  #givingWay = false
   #closed = false
   #onIdle: (() => void) | undefined
 
@@ -110,13 +112,17 @@ export class HandOut<Data> {
     this.#lanes.add(this.#laneOf(entry), entry)
   }
 
-  /** Starts handlers while there are turns, giving way to other work of the process now and then. */
-  drive(): void {
+  /**
+   * Starts handlers while there are turns, giving way to other work of the process now and then.
+   * @param turnMs the time, where a turn of the event loop is known to have begun
+   */
+  drive(turnMs?: number): void {
     // A handler that is done at once leads back here; the loop below takes the next event anyway.
     if (this.#driving) return
     this.#driving = true
-    while (this.#lanes.hasNext) {
-      const nowMs = this.#settings.clock.monotonicMs()
+    if (turnMs !== undefined) this.#turnMs = turnMs
+    for (let knownMs = turnMs; this.#lanes.hasNext; knownMs = undefined) {
+      const nowMs = knownMs ?? this.#settings.clock.monotonicMs()
       if (this.#closed || !this.#owner.mayStart(nowMs) || this.#mustGiveWay(nowMs)) break
       const turn = this.#lanes.next()
       if (turn === undefined) break
@@ -130,16 +136,14 @@ export class HandOut<Data> {
    * come back here again and again within one turn; answers from Redis would wait for all of them.
    */
   #mustGiveWay(nowMs: number): boolean {
-    if (this.#slice === undefined) {
-      const slice = { endMs: nowMs + SLICE_MS, usedUp: false }
-      this.#slice = slice
+    if (!this.#givingWay && nowMs > this.#turnMs + SLICE_MS) {
+      this.#givingWay = true
       setImmediate(() => {
-        this.#slice = undefined
-        if (slice.usedUp) this.drive()
+        this.#givingWay = false
+        this.drive(this.#settings.clock.monotonicMs())
       })
     }
-    if (nowMs > this.#slice.endMs) this.#slice.usedUp = true
-    return this.#slice.usedUp
+    return this.#givingWay
   }
 
   /** Forgets what was not started. */

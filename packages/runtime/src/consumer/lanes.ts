@@ -2,10 +2,13 @@ import type { Entry } from './backlog.ts'
 
 interface Lane<Data> {
   readonly key: string
-  entries: Entry<Data>[]
-  head: number
+  /** The event that is next, or has its turn, or is held back. */
+  first: Entry<Data> | undefined
+  last: Entry<Data> | undefined
   /** In line for a turn, taking one, or held back. */
   engaged: boolean
+  /** The next one in line. */
+  after: Lane<Data> | undefined
 }
 
 /**
@@ -15,8 +18,9 @@ interface Lane<Data> {
 export class Lanes<Data> {
   readonly #concurrency: number
   readonly #lanes = new Map<string, Lane<Data>>()
-  #line: Lane<Data>[] = []
-  #lineHead = 0
+  /** The lanes that wait for a turn. */
+  #first: Lane<Data> | undefined
+  #last: Lane<Data> | undefined
   #active = 0
 
   constructor(concurrency: number) {
@@ -30,33 +34,31 @@ export class Lanes<Data> {
 
   /** Whether a lane waits and a turn is free. */
   get hasNext(): boolean {
-    return this.#active < this.#concurrency && this.#lineHead < this.#line.length
+    return this.#first !== undefined && this.#active < this.#concurrency
   }
 
   add(key: string, entry: Entry<Data>): void {
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
-      lane = { key, entries: [], head: 0, engaged: false }
+      lane = { key, first: undefined, last: undefined, engaged: false, after: undefined }
       this.#lanes.set(key, lane)
     }
-    lane.entries.push(entry)
+    entry.afterInLane = undefined
+    if (lane.last === undefined) lane.first = entry
+    else lane.last.afterInLane = entry
+    lane.last = entry
     if (!lane.engaged) this.#queue(lane)
   }
 
-  /** Gives the next lane its turn; answers undefined when none waits or all turns are taken. */
+  /** Gives the next lane its turn, and answers its event; undefined when none waits or all turns are taken. */
   next(): Turn<Data> | undefined {
-    if (this.#active >= this.#concurrency) return undefined
-    const lane = this.#line[this.#lineHead]
-    if (lane === undefined) return undefined
-    this.#lineHead++
-    if (this.#lineHead === this.#line.length) {
-      this.#line = []
-      this.#lineHead = 0
-    }
-    const entry = lane.entries[lane.head]
-    if (entry === undefined) return undefined
+    const lane = this.#first
+    if (lane?.first === undefined || this.#active >= this.#concurrency) return undefined
+    this.#first = lane.after
+    if (this.#first === undefined) this.#last = undefined
+    lane.after = undefined
     this.#active++
-    return { lane: lane.key, entry }
+    return { lane: lane.key, entry: lane.first }
   }
 
   /** The turn is over and the event is settled: the lane lines up again if it has more. */
@@ -64,16 +66,18 @@ export class Lanes<Data> {
     this.#active--
     const lane = this.#lanes.get(key)
     if (lane === undefined) return
-    lane.head++
-    if (lane.head === lane.entries.length) {
-      this.#lanes.delete(key)
+    const settled = lane.first
+    lane.first = settled?.afterInLane
+    // What is dead and old would keep alive, by this, what is dead and young.
+    if (settled !== undefined) settled.afterInLane = undefined
+    if (lane.first !== undefined) {
+      this.#queue(lane)
       return
     }
-    if (lane.head > 1_024) {
-      lane.entries = lane.entries.slice(lane.head)
-      lane.head = 0
-    }
-    this.#queue(lane)
+    lane.last = undefined
+    lane.engaged = false
+    // The lane of events without a key is used again and again; keys are without end.
+    if (key !== '') this.#lanes.delete(key)
   }
 
   /** The turn is over and the event has to be tried again later: the lane is held back. */
@@ -92,23 +96,30 @@ export class Lanes<Data> {
   /** Forgets all events that were not started. Lanes with a turn, or held back, keep their first. */
   dropQueued(): void {
     for (const [key, lane] of this.#lanes) {
-      const first = lane.entries[lane.head]
-      if (first !== undefined && first.phase !== 'queued') {
-        lane.entries = [first]
-        lane.head = 0
+      if (lane.first !== undefined && lane.first.phase !== 'queued') {
+        lane.first.afterInLane = undefined
+        lane.last = lane.first
       } else {
         this.#lanes.delete(key)
       }
     }
-    this.#line = this.#line
-      .slice(this.#lineHead)
-      .filter((lane) => this.#lanes.get(lane.key) === lane)
-    this.#lineHead = 0
+    // A lane is in line with an event that was not started, unless that one waits for its next attempt.
+    let lane = this.#first
+    this.#first = undefined
+    this.#last = undefined
+    while (lane !== undefined) {
+      const { after } = lane
+      if (this.#lanes.get(lane.key) === lane) this.#queue(lane)
+      lane = after
+    }
   }
 
   #queue(lane: Lane<Data>): void {
     lane.engaged = true
-    this.#line.push(lane)
+    lane.after = undefined
+    if (this.#last === undefined) this.#first = lane
+    else this.#last.after = lane
+    this.#last = lane
   }
 }
 

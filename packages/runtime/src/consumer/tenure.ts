@@ -194,7 +194,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       if (entry === undefined) this.#release(decoded.bytes)
       else this.#handOut.add(entry)
     }
-    this.#handOut.drive()
+    this.#handOut.drive(nowMs)
   }
 
   interrupted(reason: string): void {
@@ -411,11 +411,13 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   /** Credit goes back to the subscription unless too many done events wait for one below them. */
   #release(bytes: number): void {
-    this.#withheld.events++
-    this.#withheld.bytes += bytes
+    const withheld = this.#withheld
+    withheld.events++
+    withheld.bytes += bytes
     if (this.#backlog.doneAbove > MAX_AHEAD) return
-    const { events, bytes: all } = this.#withheld
-    this.#withheld = { events: 0, bytes: 0 }
+    const { events, bytes: all } = withheld
+    withheld.events = 0
+    withheld.bytes = 0
     this.#subscription.release(events, all)
   }
 

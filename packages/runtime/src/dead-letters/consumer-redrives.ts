@@ -210,6 +210,8 @@ export class ConsumerRedrives<Data> implements RedriveOwner<Data> {
       attempts,
       counted: false,
       heldSinceMs: 0,
+      after: undefined,
+      afterInLane: undefined,
       redriveId,
       lane: redriveLane(options.order, keyOf(decoded), suspect),
       suspect,

@@ -33,6 +33,7 @@ import {
   type Window,
 } from './window.ts'
 
+const RESOLVED: Promise<void> = Promise.resolve()
 /** In `fail` mode: how long a connection may take to come (back) before events are given up. */
 const FAIL_FAST_MS = 500
 /** Pause from the third fruitless attempt on: doubled from the first, up to the greatest. */
@@ -157,11 +158,9 @@ export class SendLoop implements Sender {
   wake(): void {
     if (this.#flushDue) return
     this.#flushDue = true
-    // Behind all promise callbacks of this turn, so that whoever was resumed by one answer together
-    // publishes in one batch.
-    queueMicrotask(() => {
-      process.nextTick(this.#flush)
-    })
+    // Behind the promise callbacks that wait already, so that whoever was resumed by one answer together
+    // publishes in one batch. (A tick or queueMicrotask would come later by a tenth of all latency.)
+    void RESOLVED.then(this.#flush)
   }
 
   readonly #flush = (): void => {

@@ -13,6 +13,8 @@ function entry(n: number): Entry<number> {
     attempts: 0,
     counted: false,
     heldSinceMs: 0,
+    after: undefined,
+    afterInLane: undefined,
   }
 }
 
