@@ -208,7 +208,7 @@ export const fleetMetrics: Readonly<Record<FleetMetric, Declaration>> = {
     type: 'gauge',
     unit: 'state',
     labels: ['node'],
-    meaning: 'Whether a server answered all that this scrape asked (1) or not (0)',
+    meaning: 'Whether a server answered this scrape (1) or not (0)',
     worry: 'When it is 0: nothing is known about the streams of that server.',
   },
   scrapeCommands: {

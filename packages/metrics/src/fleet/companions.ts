@@ -23,7 +23,8 @@ export function parseMeta(reply: unknown): StreamMeta {
   let retentionMs: number | undefined
   for (const [field, value] of fieldsOf(reply)) {
     const text = textOf(value)
-    if (field.startsWith('name:')) kinds.set(field.slice(5), text === 'group' ? 'group' : 'consumer')
+    if (field.startsWith('name:'))
+      kinds.set(field.slice(5), text === 'group' ? 'group' : 'consumer')
     if (field.startsWith('foreign:')) foreignExpired.set(field.slice(8), leading(text, '|'))
     if (field === 'retention') retentionMs = leading(text, ',') || undefined
   }

@@ -61,6 +61,13 @@ export interface Count {
   readonly firstId: string
 }
 
+export interface Counted {
+  /** What the budget did not allow is missing. */
+  readonly counts: ReadonlyMap<CountTask, ReadonlyMap<string, Count>>
+  /** Commands that scripts ran. */
+  readonly insideCommands: number
+}
+
 export interface CountBudget {
   commands: number
   events: number
@@ -85,17 +92,18 @@ interface Part {
 
 /**
  * Counts what lies behind positions, for each task from its end backwards, as far as the budget goes, which
- * is taken from. Answers the counts by task and position; what the budget did not allow is missing.
+ * is taken from.
  */
 export async function countBehind(
   tasks: readonly CountTask[],
   budget: CountBudget,
   signal: AbortSignal,
   onFailure: (reply: Reply) => void,
-): Promise<ReadonlyMap<CountTask, ReadonlyMap<string, Count>>> {
+): Promise<Counted> {
   let open = tasks.map(begin)
   const done = new Map(open.map(({ task, counts }) => [task, counts]))
   let usesSource = false
+  let insideCommands = 0
   while (open.length > 0 && budget.commands > 1 && budget.events > 0) {
     const round = affordable(open, budget)
     if (round.length === 0) break
@@ -111,6 +119,7 @@ export async function countBehind(
       } else if (reply.failure === undefined) {
         const { commands, events } = learn(progress, listOf(reply.value))
         budget.commands -= commands
+        insideCommands += commands
         budget.events -= events
         if (progress.parts.length > 0) next.push(progress)
       } else onFailure(reply)
@@ -118,7 +127,7 @@ export async function countBehind(
     usesSource = forgotten
     open = [...next, ...open.slice(round.length)]
   }
-  return done
+  return { counts: done, insideCommands }
 }
 
 function begin(task: CountTask): Progress {

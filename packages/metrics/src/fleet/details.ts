@@ -9,6 +9,13 @@ export interface Detail {
   /** How often it is worth reading at most, in milliseconds. */
   readonly everyMs: number
   readonly apply: (value: unknown) => void
+  /** Called instead when the key is not there any more. */
+  readonly gone?: () => void
+}
+
+interface Turn {
+  readonly atMs: number
+  readonly wasRead: boolean
 }
 
 /**
@@ -17,7 +24,7 @@ export interface Detail {
  */
 export class Details {
   /** When each was read last; of one that was not read yet, when it was first asked for. */
-  #turns = new Map<string, { readonly atMs: number; readonly wasRead: boolean }>()
+  #turns = new Map<string, Turn>()
 
   /** Answers how old the oldest detail is, in milliseconds. */
   async read(
@@ -27,7 +34,7 @@ export class Details {
     signal: AbortSignal,
     onFailure: (reply: Reply) => void,
   ): Promise<number> {
-    const turns: typeof this.#turns = new Map()
+    const turns = new Map<string, Turn>()
     for (const { id } of details) {
       turns.set(id, this.#turns.get(id) ?? { atMs: nowMs, wasRead: false })
     }
@@ -35,13 +42,17 @@ export class Details {
     const chosen = this.#chosen(details, mostCommands, nowMs)
     await Promise.all(
       [...Map.groupBy(chosen, ({ node }) => node)].map(async ([node, own]) => {
-        const replies = await node.run(own.map(({ command }) => command), signal)
+        const replies = await node.run(
+          own.map(({ command }) => command),
+          signal,
+        )
         for (const [index, reply] of replies.entries()) {
           const detail = own[index]
           if (detail === undefined) continue
           // One that fails has had its turn as well: it must not keep others from theirs.
           if (reply.failure !== 'deadline') turns.set(detail.id, { atMs: nowMs, wasRead: true })
           if (reply.failure === undefined) detail.apply(reply.value)
+          else if (reply.failure === 'gone') detail.gone?.()
           else onFailure(reply)
         }
       }),
@@ -56,7 +67,8 @@ export class Details {
       const turn = this.#turns.get(id)
       return turn?.wasRead === true ? nowMs - turn.atMs : Number.POSITIVE_INFINITY
     }
-    const due = details.filter((detail) => waitedMs(detail) >= detail.everyMs)
+    // Whatever was read in this scrape already has not waited at all.
+    const due = details.filter((detail) => waitedMs(detail) >= Math.max(detail.everyMs, 1))
     if (due.length <= mostCommands) return due
     const byWait = due.toSorted((a, b) => compare(waitedMs(b), waitedMs(a)))
     return byWait.slice(0, Math.max(mostCommands, 0))

@@ -25,7 +25,7 @@ export class Discovery {
 
   /** Keys that hold a stream, as far as is known. */
   get keys(): Iterable<string> {
-    return this.#cursor === undefined ? this.#known : this.#known.union(this.#met)
+    return this.#cursor === undefined ? this.#known : [...this.#known, ...this.#met]
   }
 
   /** Whether all keys have been looked at since the start. */

@@ -41,7 +41,8 @@ export function failureOf(error: unknown): Failure {
   if (word !== 'ERR') return 'connection'
   if (/no such key/i.test(error.message)) return 'gone'
   // Inside of a script a missing right has no code word, and not the same sentence everywhere.
-  if (/can't run this command|ACL failure|NOPERM|can't access/i.test(error.message)) return 'permission'
+  if (/can't run this command|ACL failure|NOPERM|can't access/i.test(error.message))
+    return 'permission'
   if (/NOGROUP/.test(error.message)) return 'gone'
   return 'other'
 }

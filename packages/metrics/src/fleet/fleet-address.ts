@@ -27,7 +27,11 @@ export function fleetAddress(
     const url = parsed(address, problems)
     if (url === undefined) return undefined
     const name = `${url.place.host}:${url.place.port}`
-    return { kind: 'single', name, node: { ...url.place, ...url.login, db: url.db, ...tlsOf(url, tls) } }
+    return {
+      kind: 'single',
+      name,
+      node: { ...url.place, ...url.login, db: url.db, ...tlsOf(url, tls) },
+    }
   }
   if (typeof address !== 'object' || address === null) {
     problems.push('redis must be a URL, { sentinels, name } or { cluster }')
@@ -45,7 +49,8 @@ export function fleetAddress(
   if ('cluster' in address) {
     return { kind: 'cluster', seeds, node: { ...first.login, ...tlsOf(first, tls) } }
   }
-  if (typeof address.name !== 'string' || address.name === '') problems.push('redis.name is missing')
+  if (typeof address.name !== 'string' || address.name === '')
+    problems.push('redis.name is missing')
   const secure = tlsOf(first, tls)
   return {
     kind: 'single',
@@ -58,7 +63,9 @@ export function fleetAddress(
       ...(first.login.username === undefined ? {} : { sentinelUsername: first.login.username }),
       ...(first.login.password === undefined ? {} : { sentinelPassword: first.login.password }),
       ...secure,
-      ...(secure.tls === undefined ? {} : { sentinelTLS: secure.tls, enableTLSForSentinelMode: true }),
+      ...(secure.tls === undefined
+        ? {}
+        : { sentinelTLS: secure.tls, enableTLSForSentinelMode: true }),
     },
   }
 }
@@ -74,7 +81,12 @@ interface RedisUrl {
 function parsed(text: unknown, problems: string[]): RedisUrl | undefined {
   const url = typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
   const db = url?.pathname.replace(/^\//, '') ?? ''
-  if (url === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '' || !/^\d{0,5}$/.test(db)) {
+  if (
+    url === undefined ||
+    !/^rediss?:$/.test(url.protocol) ||
+    url.hostname === '' ||
+    !/^\d{0,5}$/.test(db)
+  ) {
     problems.push('redis must be a URL like redis://user:password@host:6379/0 or rediss://…')
     return undefined
   }

@@ -9,7 +9,9 @@ export class StreamMemory {
   meta: StreamMeta | undefined
   bytes: number | undefined
   /** The id of the last entry, looked up where it cannot be the last id given. */
-  lastEntry: { readonly lastId: string; readonly maxDeletedId: string; readonly id: string } | undefined
+  lastEntry:
+    | { readonly lastId: string; readonly maxDeletedId: string; readonly id: string }
+    | undefined
   readonly groups = new Map<string, GroupMemory>()
 
   group(name: string): GroupMemory {
@@ -19,9 +21,18 @@ export class StreamMemory {
   }
 }
 
+/** The lag of a group in the scrape that is under way. */
+export interface MeasuredLag {
+  readonly events: number
+  readonly known: boolean
+  /** The first event after the position; '' when there is none, undefined when that is not known. */
+  readonly oldestId: string | undefined
+}
+
 /** What the exporter remembers of a group. */
 export class GroupMemory {
   proof: Proof | undefined
+  lag: MeasuredLag = { events: 0, known: false, oldestId: undefined }
   course: Course | undefined
   /** When it was last seen without lag, by the server's clock: whatever waits now came later. */
   caughtUpMs = 0

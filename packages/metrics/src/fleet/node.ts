@@ -3,9 +3,14 @@ import { type Failure, failureOf } from './failure.ts'
 
 export type Command = readonly [name: string, ...args: readonly (number | string)[]]
 
+/** Counts what is sent. */
+export interface Meter {
+  commands: number
+}
+
 export type Reply =
   | { readonly value: unknown; readonly failure?: never }
-  | { readonly failure: Failure; readonly error: unknown }
+  | { readonly failure: Failure; readonly error: unknown; readonly value?: never }
 
 /** How long a server may take to accept a connection, and to answer, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 2_000
@@ -20,16 +25,16 @@ const COMMANDS_AT_ONCE = 25
 /** One server that streams are read from. It connects when it is asked, and again when it is asked next. */
 export class FleetNode {
   readonly name: string
-  readonly #options: RedisOptions
+  readonly #options: Omit<RedisOptions, 'replyMapping'>
   #client: Redis | undefined
   #connecting: Promise<Redis> | undefined
-  #ran = 0
+  readonly #meter: Meter
 
-  constructor(name: string, options: RedisOptions, clientName: string) {
+  constructor(name: string, options: RedisOptions, clientName: string, meter: Meter) {
     this.name = name
+    this.#meter = meter
     this.#options = {
       ...options,
-      protocol: 2,
       lazyConnect: true,
       connectionName: clientName,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -46,13 +51,6 @@ export class FleetNode {
       disableClientInfo: true,
       noDelay: true,
     }
-  }
-
-  /** How many commands were sent since it was asked last. */
-  takeCount(): number {
-    const ran = this.#ran
-    this.#ran = 0
-    return ran
   }
 
   /** Runs commands in order, a few at a time. Never rejects; after the signal nothing more is sent. */
@@ -93,7 +91,7 @@ export class FleetNode {
 
   async #exec(commands: readonly Command[]): Promise<[error: Error | null, value: unknown][]> {
     const client = await this.#connected()
-    this.#ran += commands.length
+    this.#meter.commands += commands.length
     const pipeline = client.pipeline()
     for (const [name, ...args] of commands) pipeline.call(name, ...args)
     return (await pipeline.exec()) ?? []
@@ -108,12 +106,17 @@ export class FleetNode {
   }
 
   async #connect(): Promise<Redis> {
-    const client = new Redis(this.#options)
+    const client = new Redis({
+      ...this.#options,
+      // The shapes of RESP2 on either protocol.
+      replyMapping: 'legacy',
+    })
     let lastError: unknown
     client.on('error', (error: unknown) => {
       lastError = error
     })
     try {
+      this.#meter.commands += 1
       await client.connect()
       // A refused login shows only at the first command.
       await client.ping().catch((error: unknown) => {

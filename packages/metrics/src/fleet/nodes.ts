@@ -1,6 +1,6 @@
 import slotOf from 'cluster-key-slot'
 import type { FleetAddress, HostPort } from './fleet-address.ts'
-import { FleetNode, type Reply } from './node.ts'
+import { FleetNode, type Meter, type Reply } from './node.ts'
 import { listOf, textOf } from './stream-reading.ts'
 
 /** The servers of one Redis: one, or the masters of a cluster. */
@@ -15,9 +15,9 @@ export interface Nodes {
   close(): void
 }
 
-export function nodesOf(address: FleetAddress, clientName: string): Nodes {
-  if (address.kind === 'cluster') return new ClusterNodes(address, clientName)
-  const node = new FleetNode(address.name, address.node, clientName)
+export function nodesOf(address: FleetAddress, clientName: string, meter: Meter): Nodes {
+  if (address.kind === 'cluster') return new ClusterNodes(address, clientName, meter)
+  const node = new FleetNode(address.name, address.node, clientName, meter)
   return {
     refresh: () => Promise.resolve(undefined),
     all: [node],
@@ -33,13 +33,19 @@ class ClusterNodes implements Nodes {
   readonly db = 'db0'
   readonly #address: Extract<FleetAddress, { kind: 'cluster' }>
   readonly #clientName: string
+  readonly #meter: Meter
   /** Masters that serve slots, by address. */
   #masters = new Map<string, FleetNode>()
   readonly #seeds: FleetNode[]
   #slots: (FleetNode | undefined)[] = []
 
-  constructor(address: Extract<FleetAddress, { kind: 'cluster' }>, clientName: string) {
+  constructor(
+    address: Extract<FleetAddress, { kind: 'cluster' }>,
+    clientName: string,
+    meter: Meter,
+  ) {
     this.#address = address
+    this.#meter = meter
     this.#clientName = clientName
     this.#seeds = address.seeds.map((seed) => this.#node(seed))
   }
@@ -97,6 +103,6 @@ class ClusterNodes implements Nodes {
 
   #node(place: HostPort): FleetNode {
     const options = { ...this.#address.node, ...place }
-    return new FleetNode(`${place.host}:${place.port}`, options, this.#clientName)
+    return new FleetNode(`${place.host}:${place.port}`, options, this.#clientName, this.#meter)
   }
 }

@@ -83,8 +83,11 @@ function parseGroup(reply: unknown): GroupReading {
   }
 }
 
-/** A flat list of names and values, as RESP2 has them. */
+/** A flat list of names and values, as RESP2 has them, or what the client makes of a hash. */
 export function fieldsOf(reply: unknown): ReadonlyMap<string, unknown> {
+  if (typeof reply === 'object' && reply !== null && !Array.isArray(reply)) {
+    return new Map(Object.entries(reply))
+  }
   const flat = listOf(reply)
   const fields = new Map<string, unknown>()
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(textOf(flat[i]), flat[i + 1])

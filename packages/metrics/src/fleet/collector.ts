@@ -1,0 +1,227 @@
+import { Details } from './details.ts'
+import { Discovery } from './discovery.ts'
+import { COUNTED_FAILURES } from './failure.ts'
+import { detailsOf } from './stream-details.ts'
+import { isAnother } from './lag.ts'
+import { measureLags } from './lags.ts'
+import { StreamMemory } from './memory.ts'
+import type { Command, FleetNode, Meter, Reply } from './node.ts'
+import { type Nodes, nodesOf } from './nodes.ts'
+import type { CompanionKey, ReadStream } from './read-stream.ts'
+import type { ResolvedFleetOptions } from './options.ts'
+import type { FleetSnapshot, NodeSnapshot } from './snapshot.ts'
+import { type StreamKey, streamKeyOf } from './stream-key.ts'
+import { listOf, parseStream, type StreamReading, textOf } from './stream-reading.ts'
+import { streamSnapshot } from './stream-snapshot.ts'
+
+/** An event stream's key, as far as it belongs into labels of its own. */
+type EventStreamKey = Exclude<StreamKey, CompanionKey>
+
+/**
+ * Reads a whole Redis once per scrape, at a bounded cost: one command for each stream, and with what is left
+ * of the budget counting and details. Remembers between scrapes what lag, verdicts and details follow from.
+ */
+export class Collector {
+  readonly #options: ResolvedFleetOptions
+  readonly #nodes: Nodes
+  readonly #discoveries = new Map<FleetNode, Discovery>()
+  readonly #details = new Details()
+  #memories = new Map<string, StreamMemory>()
+  readonly #errors: Record<string, number>
+  readonly #meter: Meter = { commands: 0 }
+
+  constructor(options: ResolvedFleetOptions) {
+    this.#options = options
+    this.#nodes = nodesOf(options.address, options.clientName, this.#meter)
+    this.#errors = Object.fromEntries(COUNTED_FAILURES.map((kind) => [kind, 0]))
+  }
+
+  /** Whether all keys have been looked at since the start. */
+  get hasFoundAll(): boolean {
+    const known = this.#nodes.all.map((node) => this.#discoveries.get(node))
+    return known.length > 0 && known.every((discovery) => discovery?.isComplete === true)
+  }
+
+  close(): void {
+    this.#nodes.close()
+  }
+
+  /** Never rejects: what could not be read is missing, and counted. Not to be called twice at once. */
+  async collect(): Promise<FleetSnapshot> {
+    const { maxCommands, deadlineMs, bounds } = this.#options
+    const startedMs = performance.now()
+    const signal = AbortSignal.timeout(deadlineMs)
+    this.#meter.commands = 0
+
+    this.#note(await this.#nodes.refresh(signal))
+    const nodes = await Promise.all(this.#nodes.all.map((node) => this.#lookAt(node, signal)))
+    const clocks = new Map(nodes.map(({ node, nowMs }) => [node, nowMs]))
+    const { watched, skipped, companions } = this.#watched()
+    const streams = await this.#readStreams(watched, clocks, signal)
+
+    const budget = {
+      commands: Math.floor((maxCommands - this.#meter.commands) / 2),
+      events: this.#options.maxCountedEvents,
+    }
+    this.#meter.commands += await measureLags(streams, budget, signal, this.#note)
+    // Twice, because what a stream says of itself tells what else there is to read.
+    let detailsAgeMs = 0
+    for (let pass = 1; pass <= 2; pass++) {
+      const details = streams.flatMap((one) => detailsOf(one, companions.get(one.key) ?? []))
+      const left = maxCommands - this.#meter.commands
+      detailsAgeMs = await this.#details.read(details, left, startedMs, signal, this.#note)
+    }
+
+    const shown = streams.map((stream) => streamSnapshot(stream, startedMs, bounds))
+    return {
+      db: this.#nodes.db,
+      nodes: nodes.map(({ snapshot }) => snapshot),
+      streams: shown,
+      skippedStreams: skipped,
+      skippedGroups: shown.reduce(
+        (sum, stream) => sum + stream.groupCount - stream.groups.length,
+        0,
+      ),
+      commands: this.#meter.commands,
+      durationMs: performance.now() - startedMs,
+      detailsAgeMs,
+      errors: { ...this.#errors },
+    }
+  }
+
+  readonly #note = (reply: Reply | undefined): void => {
+    if (reply?.failure === undefined || this.#errors[reply.failure] === undefined) return
+    this.#errors[reply.failure] = (this.#errors[reply.failure] ?? 0) + 1
+  }
+
+  /** What every scrape asks a server, and some steps of looking for streams. */
+  async #lookAt(
+    node: FleetNode,
+    signal: AbortSignal,
+  ): Promise<{ node: FleetNode; nowMs: number; snapshot: NodeSnapshot }> {
+    const [time, info] = await node.run([['time'], ['info', 'memory']], signal)
+    const [seconds, micros] = listOf(time?.value)
+    this.#note(time)
+    this.#note(info)
+    const text = textOf(info?.value)
+    let isUp = time?.failure === undefined
+    if (isUp) {
+      const failed = await this.#discovery(node).step(
+        performance.now(),
+        this.#scansPerScrape(),
+        signal,
+      )
+      this.#note(failed)
+      isUp = failed === undefined
+    }
+    return {
+      node,
+      nowMs: seconds === undefined ? Date.now() : Number(seconds) * 1_000 + Number(micros) / 1_000,
+      snapshot: {
+        name: node.name,
+        isUp,
+        memoryUsedBytes: figureOf(text, 'used_memory'),
+        memoryLimitBytes: figureOf(text, 'maxmemory'),
+      },
+    }
+  }
+
+  /** A part of what is left beside the streams, so that the rest has its share. */
+  #scansPerScrape(): number {
+    const { maxCommands, maxStreams } = this.#options
+    const part = Math.floor((maxCommands - maxStreams) / 4 / Math.max(this.#nodes.all.length, 1))
+    return Math.max(part, 1)
+  }
+
+  #discovery(node: FleetNode): Discovery {
+    let discovery = this.#discoveries.get(node)
+    if (discovery === undefined) {
+      discovery = new Discovery(node, this.#options.discoverEveryMs)
+      this.#discoveries.set(node, discovery)
+    }
+    return discovery
+  }
+
+  #watched(): {
+    readonly watched: readonly EventStreamKey[]
+    readonly skipped: number
+    readonly companions: ReadonlyMap<string, readonly CompanionKey[]>
+  } {
+    const keys = new Set<string>()
+    for (const node of this.#nodes.all) {
+      for (const key of this.#discoveries.get(node)?.keys ?? []) keys.add(key)
+    }
+    const found = [...keys].toSorted().map(streamKeyOf)
+    const streams = found.filter((key) => key.kind === 'stream')
+    const watched = streams.filter(({ key }) => this.#options.isWatched(key))
+    const companions = found.filter((key) => key.kind !== 'stream')
+    return {
+      watched: watched.slice(0, this.#options.maxStreams),
+      skipped: Math.max(watched.length - this.#options.maxStreams, 0),
+      companions: Map.groupBy(companions, ({ of }) => of),
+    }
+  }
+
+  async #readStreams(
+    keys: readonly EventStreamKey[],
+    clocks: ReadonlyMap<FleetNode, number>,
+    signal: AbortSignal,
+  ): Promise<readonly ReadStream[]> {
+    const readings = new Map<string, { reading: StreamReading; node: FleetNode }>()
+    const moved = await this.#readInto(readings, keys, signal)
+    if (moved.length > 0) {
+      this.#note(await this.#nodes.refresh(signal))
+      await this.#readInto(readings, moved, signal)
+    }
+    const memories = new Map<string, StreamMemory>()
+    const streams = keys.flatMap(({ key, name }): ReadStream[] => {
+      const read = readings.get(key)
+      let memory = this.#memories.get(key)
+      if (memory !== undefined && read === undefined) memories.set(key, memory)
+      if (read === undefined) return []
+      // Nothing that was known of another stream of that key says anything about this one.
+      const isNew = memory?.figures !== undefined && isAnother(memory.figures, read.reading)
+      if (memory === undefined || isNew) memory = new StreamMemory()
+      memories.set(key, memory)
+      const nowMs = clocks.get(read.node) ?? Date.now()
+      const groups = read.reading.groups.slice(0, this.#options.maxGroupsPerStream)
+      return [{ key, name, ...read, groups, memory, nowMs }]
+    })
+    this.#memories = memories
+    return streams
+  }
+
+  /** Answers the keys that other nodes serve by now. */
+  async #readInto(
+    readings: Map<string, { reading: StreamReading; node: FleetNode }>,
+    keys: readonly EventStreamKey[],
+    signal: AbortSignal,
+  ): Promise<readonly EventStreamKey[]> {
+    const moved: EventStreamKey[] = []
+    const byNode = Map.groupBy(keys, ({ key }) => this.#nodes.of(key))
+    await Promise.all(
+      [...byNode].map(async ([node, own]) => {
+        if (node === undefined) return
+        const commands = own.map(({ key }): Command => ['xinfo', 'stream', key, 'full', 'count', 1])
+        const replies = await node.run(commands, signal)
+        for (const [index, stream] of own.entries()) {
+          const reply = replies[index]
+          if (reply?.failure === undefined) {
+            readings.set(stream.key, { reading: parseStream(reply?.value), node })
+          } else if (reply.failure === 'moved') {
+            moved.push(stream)
+          } else if (reply.failure === 'gone' || reply.failure === 'wrong-type') {
+            for (const discovery of this.#discoveries.values()) discovery.forget(stream.key)
+          }
+          this.#note(reply)
+        }
+      }),
+    )
+    return moved
+  }
+}
+
+function figureOf(info: string, name: string): number | undefined {
+  const text = new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]
+  return text === undefined ? undefined : Number(text)
+}
