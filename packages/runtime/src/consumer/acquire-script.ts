@@ -1,3 +1,4 @@
+import { PAUSED_FIELD, pauseOf, type StreamPause } from '../admin/pauses.ts'
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
 import { MillraceError } from '../errors.ts'
@@ -28,9 +29,9 @@ ARGV 1 tag, 2 name, 3 incarnation for a new stream, 4 start: an id or 'latest', 
   10 incarnation and 11 position that an earlier tenure of the caller had, or '',
   12 '1' when the expected token is the caller's own
 Answers {'HELD', token, beat, lease, holder}, {'KIND', kind}, {'FOREIGN'},
-  or {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, position before,
+  or {'ACQUIRED', number of the token, position, incarnation, index, ranges, attempts, note, position before,
       '1' if a holder died, ids moved to the dead letters, events to handle in quarantine,
-      gap or ''}
+      gap or '', pauses or ''}
 ]]
 ${incarnationLua}
 ${streamIdLua}
@@ -107,7 +108,7 @@ elseif note ~= '' then
     redis.call('XGROUP', 'SETID', stream, ARGV[2], position)
   end
 end
-local retained = redis.call('HMGET', meta, 'floor', 'trimmed')
+local retained = redis.call('HMGET', meta, 'floor', 'trimmed', '${PAUSED_FIELD}')
 if retained[1] and id_before(position, retained[1]) then redis.call('HSET', meta, 'floor', position) end
 redis.call('HSET', meta, '${NAME_FIELD}' .. ARGV[2], 'consumer')
 
@@ -129,13 +130,17 @@ if died then
 end
 
 local counter = (tonumber(f[12] or '0') or 0) + 1
+-- The number in the token rises by the server's clock as well: it may fence writes elsewhere that outlast
+-- this state.
+local number = string.format('%.0f', math.max((tonumber((token or ''):match('^(%d+)-')) or 0) + 1,
+  tonumber(server_ms())))
 redis.call('HSET', state, 'kind', 'consumer', 'name', ARGV[2], 'incarnation', incarnation,
   'position', position, 'index', index, 'ranges', ranges, 'attempts', attempts, 'dead', dead,
-  'counter', counter, 'token', counter .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
+  'counter', counter, 'token', number .. '-' .. ARGV[5], 'holder', ARGV[6], 'leaseMs', ARGV[7],
   'beat', '0', 'released', '0', 'deaths', deaths, 'diedAt', died_at, 'quarantine', quarantine,
   'ahead', ahead, 'gap', gap, 'expired', f[19] or '0', 'active', server_ms())
-return {'ACQUIRED', counter, position, incarnation, index, ranges, attempts, note, before,
-  died and '1' or '', dead, quarantine, gap}
+return {'ACQUIRED', number, position, incarnation, index, ranges, attempts, note, before,
+  died and '1' or '', dead, quarantine, gap, retained[3] or ''}
 `,
 )
 
@@ -176,6 +181,8 @@ export interface Grant {
   readonly quarantine: number
   /** Events that were removed before they were processed, and that nobody has been told of. */
   readonly gap: ReportedGap | undefined
+  /** What pauses the consumer, if somebody who administers the stream wants that. */
+  readonly pause: StreamPause | undefined
 }
 
 export type AcquireAnswer =
@@ -224,7 +231,7 @@ export async function acquire(
         holder: text[4] ?? '',
       }
     case 'ACQUIRED':
-      return { held: false, grant: grantOf(text, request.nonce) }
+      return { held: false, grant: grantOf(text, request.nonce, request.name) }
     case 'FOREIGN':
       throw new MillraceError(
         'NAME_IN_USE',
@@ -240,7 +247,7 @@ export async function acquire(
   }
 }
 
-function grantOf(text: readonly string[], nonce: string): Grant {
+function grantOf(text: readonly string[], nonce: string, name: string): Grant {
   const [
     ,
     counter = '0',
@@ -263,6 +270,7 @@ function grantOf(text: readonly string[], nonce: string): Grant {
     unclean: text[9] === '1',
     quarantine: Number(text[11] ?? 0),
     gap: reportedGap(text[12] ?? '', incarnation),
+    pause: pauseOf(text[13] ?? '', name),
   }
 }
 

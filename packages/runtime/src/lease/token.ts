@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 
 /**
  * A fencing token: `<counter>-<nonce>`. The counter is given by the server and only rises, so tokens
- * of one name order in time; the nonce makes a token unique even if Redis lost the counter.
+ * of one name order in time; the nonce makes a token unique even if Redis lost the counter. A Consumer's
+ * starts at the server's time in milliseconds, so that it rises even then.
  */
 export interface Fence {
   readonly token: string

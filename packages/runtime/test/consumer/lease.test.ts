@@ -162,6 +162,24 @@ describe('The lease of a consumer', () => {
     }
   })
 
+  it('has a token whose number rises with each holder, also after its state has vanished', async () => {
+    const stream = bed.stream()
+    const tokens: string[] = []
+    for (const _ of range(6)) {
+      const millrace = await bed.open()
+      const consumer = millrace.consumer(stream, { name: 'board' }).start(() => undefined)
+      await consumer.ready
+      if (consumer.state.is === 'holding') tokens.push(consumer.state.token)
+      await millrace.close()
+      if (tokens.length % 2 === 0) await bed.redis.flushall()
+    }
+    const numbers = tokens.map(counterOf)
+    expect(numbers).toHaveLength(6)
+    for (const [i, number] of numbers.entries()) {
+      expect(number).toBeGreaterThan(numbers[i - 1] ?? 0)
+    }
+  })
+
   it('aborts running handlers before anybody else may hold it, and never runs an event beside an earlier run of it', async () => {
     const proxy = await bed.proxy()
     const cutOff = await bed.open({ sameHostTakeover: false, deadlineMs: 300 }, proxy.url)

@@ -20,7 +20,7 @@ describe('The life of a consumer', () => {
     await consumer.ready
     expect(consumer.state).toEqual({
       is: 'holding',
-      token: expect.stringMatching(/^1-[0-9a-f]{32}$/),
+      token: expect.stringMatching(/^\d{13}-[0-9a-f]{32}$/),
     })
     const closing = consumer.close()
     expect(consumer.state).toEqual({ is: 'draining' })
