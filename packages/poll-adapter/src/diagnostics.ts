@@ -24,6 +24,18 @@ export interface FeedRefused {
   readonly code: string
   readonly error: Error
 }
+/**
+ * An event came whose old cursor lies below one that was handed out: pollers with plain cursors that are beyond
+ * it will not see it.
+ */
+export interface ItemUnreachable {
+  readonly stream: string
+  readonly feed: string
+  readonly id: string
+  readonly cursor: string
+  /** The greatest cursor of the events before it. */
+  readonly greatest: string
+}
 /** A snapshot has read everything that was stored and follows the stream, or had to begin anew. */
 export interface SnapshotChanged {
   readonly stream: string
@@ -34,16 +46,70 @@ export interface SnapshotChanged {
   readonly detail: string
 }
 
+/** A bridge asked its source and put what was new into the stream. */
+export interface BridgePolled {
+  readonly stream: string
+  readonly bridge: string
+  /** Changes that were new. */
+  readonly changes: number
+  readonly durationMs: number
+}
+/** A bridge could not ask its source, or not store what it answered; it goes on after a pause. */
+export interface BridgeFailed {
+  readonly stream: string
+  readonly bridge: string
+  readonly error: Error
+}
+/** Another mode feeds the handler of a poller from now on. */
+export interface MigrationSwitched {
+  readonly stream: string
+  readonly poller: string
+  readonly from: string
+  readonly to: string
+  readonly state: string
+  readonly epoch: number
+  readonly why: string
+}
+/** What a shadow has found so far. */
+export interface ShadowCompared {
+  readonly stream: string
+  readonly poller: string
+  readonly matched: number
+  readonly onlyPoll: number
+  readonly onlyStream: number
+  readonly outOfOrder: number
+  readonly differing: number
+}
+/** A poller met an error and goes on after a pause. */
+export interface PollerFailed {
+  readonly stream: string
+  readonly poller: string
+  readonly mode: string
+  readonly error: Error
+}
+
 /** All channels, by the name of the fact. */
 export interface PollChannels {
+  readonly bridgePolled: Fact<BridgePolled>
+  readonly bridgeFailed: Fact<BridgeFailed>
+  readonly migrationSwitched: Fact<MigrationSwitched>
+  readonly shadowCompared: Fact<ShadowCompared>
+  readonly pollerFailed: Fact<PollerFailed>
   readonly feedPolled: Fact<FeedPolled>
   readonly feedRefused: Fact<FeedRefused>
+  readonly itemUnreachable: Fact<ItemUnreachable>
   readonly snapshotChanged: Fact<SnapshotChanged>
 }
 
 export const pollChannels: PollChannels = {
+  bridgePolled: fact<BridgePolled>('millrace:poll:bridge:polled'),
+  bridgeFailed: fact<BridgeFailed>('millrace:poll:bridge:failed'),
+  migrationSwitched: fact<MigrationSwitched>('millrace:poll:migration:switched'),
+  shadowCompared: fact<ShadowCompared>('millrace:poll:migration:shadow'),
+  pollerFailed: fact<PollerFailed>('millrace:poll:poller:failed'),
   feedPolled: fact<FeedPolled>('millrace:poll:feed:polled'),
   feedRefused: fact<FeedRefused>('millrace:poll:feed:refused'),
+  itemUnreachable: fact<ItemUnreachable>('millrace:poll:feed:unreachable'),
   snapshotChanged: fact<SnapshotChanged>('millrace:poll:snapshot:changed'),
 }
 

@@ -27,17 +27,22 @@ export type CursorClass =
 /** Negative when `a` comes before `b`. */
 export type CompareCursors = (a: Cursor, b: Cursor) => number
 
-/** Numbers and decimal texts by their value, other texts by their characters, as ISO times sort. */
+/** Numbers and decimal texts by value, ISO times by time, and other texts by their characters. */
 export function compareCursors(a: Cursor, b: Cursor): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b
   const [left, right] = [String(a), String(b)]
-  if (DECIMAL.test(left) && DECIMAL.test(right) && left.length !== right.length) {
-    return left.length - right.length
+  if (left.length !== right.length) {
+    if (DECIMAL.test(left) && DECIMAL.test(right)) return left.length - right.length
+    // `10:00:00Z` is before `10:00:00.5Z`, but not by its characters.
+    const difference =
+      ISO_TIME.test(left) && ISO_TIME.test(right) ? Date.parse(left) - Date.parse(right) : 0
+    if (difference !== 0) return difference
   }
   return left === right ? 0 : left < right ? -1 : 1
 }
 
 const DECIMAL = /^(0|[1-9]\d*)$/
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/
 
 /** As stored in Redis and in headers; keeps numbers apart from texts. */
 export function formatCursor(cursor: Cursor | undefined): string {

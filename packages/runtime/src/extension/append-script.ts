@@ -78,6 +78,7 @@ each(tonumber(ARGV[8]), 2, function(pairs_of) call('HSET', KEYS[5], unpack(pairs
 each(tonumber(ARGV[9]), 1, function(names) call('HDEL', KEYS[5], unpack(names)) end)
 call('HSET', ledger, 'step', step, 'nonce', ARGV[3], 'first', first, 'last', last,
   'incarnation', incarnation, 'anew', anew)
+if events > 0 then call('HSET', ledger, 'lastId', last) end
 return {'OK', first, last, anew}
 `,
 )

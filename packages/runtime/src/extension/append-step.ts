@@ -30,7 +30,10 @@ export interface Step<Input> {
   /** The number of this step; one more than the `step` that stands in the ledger, which begins at 0. */
   readonly number: number
   readonly events: readonly StepEvent<Input>[]
-  /** Fields of the ledger to set; `step`, `nonce`, `first`, `last`, `incarnation`, `anew` are its own. */
+  /**
+   * Fields of the ledger to set. Its own are `step`, `nonce`, `first`, `last`, `incarnation` and `anew` of the
+   * last step, and `lastId`, the id of the last event of all steps.
+   */
   readonly note: Readonly<Record<string, string>>
   /** Fields of another hash to set and to remove. */
   readonly index?: {
@@ -108,7 +111,8 @@ export async function appendStep<Input>(
   return { firstId: idOf(reply[1]), lastId: idOf(reply[2]), recreated: reply[3] === '1' }
 }
 
-async function encodeEvent<Input>(
+/** @throws MillraceError `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE` */
+export async function encodeEvent<Input>(
   stream: EventStream<Input, unknown>,
   event: StepEvent<Input>,
 ): Promise<(string | Buffer)[]> {
@@ -133,7 +137,10 @@ async function encodeEvent<Input>(
   )
 }
 
-function refused(stream: string, step: Step<never>, reply: readonly unknown[]): MillraceError {
+function refused(
+  stream: string,
+  step: Pick<Step<unknown>, 'lease' | 'number'>,
+  reply: readonly unknown[]): MillraceError {
   const why =
     reply[0] === 'LOST'
       ? 'another holder took the lease'

@@ -4,7 +4,7 @@ import { MillraceError } from '../errors.ts'
 import { onAbort } from '../lifecycle/signals.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { assertName, type StreamKeys } from '../stream/keys.ts'
-import { type AppendedStep, appendStep, type Step } from './append-step.ts'
+import { type AppendedStep, appendStep, encodeEvent, type Step, type StepEvent } from './append-step.ts'
 import { elect, type ElectionOptions, type HeldLease } from './election.ts'
 
 export interface RunOptions {
@@ -118,6 +118,14 @@ export class Extension<Input> {
     this.#assertOpen()
     this.#release ??= this.#holdStream()
     return appendStep(this.#core, this.#keys, this.#stream, (name) => this.key(name), step, options)
+  }
+
+  /**
+   * Whether the event could be stored: one that cannot spoils its whole step.
+   * @throws MillraceError `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE`
+   */
+  async check(event: StepEvent<Input>): Promise<void> {
+    await encodeEvent(this.#stream, event)
   }
 
   /** Ends the elections and waits for their work. Idempotent. */

@@ -1,0 +1,176 @@
+import type { Change } from '../change/change.ts'
+import type { Cursor, CursorClass } from '../change/cursor.ts'
+import { type Page, type Source, goneChange } from '../change/source.ts'
+import type { SourcePosition } from '../change/position.ts'
+import { messageOf, PollAdapterError } from '../errors.ts'
+
+/** A change that a page brought, with the item; there is none of one that a snapshot has lost. */
+export interface Found<Item> {
+  readonly change: Change
+  readonly item: Item | undefined
+}
+
+/** What of a page is new, and where to go on. */
+export interface Read<Item> {
+  readonly news: readonly Found<Item>[]
+  /** The end of the page. */
+  readonly end: Cursor | undefined
+  /** Whether to fetch again at once, from the end of the page. */
+  readonly more: boolean
+}
+
+export interface FetchOptions {
+  readonly signal: AbortSignal
+  readonly limit: number
+  readonly timeoutMs: number
+  readonly maxDeletedShare: number
+}
+
+/** Below so many items a snapshot may lose all of them. */
+const FEW_ITEMS = 10
+
+/**
+ * Fetches one page and tells what of it is new to the position.
+ * @throws PollAdapterError `SOURCE_FAILED`
+ */
+export async function readPage<Item>(
+  source: Source<Item>,
+  position: SourcePosition,
+  from: Cursor | undefined,
+  options: FetchOptions,
+): Promise<Read<Item>> {
+  const page = await fetchPage(source, from, options)
+  if (page.notModified === true) return { news: [], end: page.cursor, more: false }
+  const news: Found<Item>[] = []
+  const seen = new Set<string>()
+  let reached = from
+  for (const item of page.items) {
+    const change = source.changeOf(item)
+    reached = furthest(source.cursors, reached, change.cursor)
+    const identity = source.cursors.kind === 'snapshot' ? change.key : change.id
+    if (seen.has(identity)) continue
+    seen.add(identity)
+    if (!position.knows(change)) news.push({ change, item })
+  }
+  if (source.cursors.kind === 'exact') assertRising(source.cursors, news)
+  if (source.cursors.kind === 'snapshot') {
+    news.push(...goneFrom(position, seen, options.maxDeletedShare))
+    return { news, end: page.cursor, more: false }
+  }
+  if (source.cursors.kind === 'border') {
+    const advanced = page.cursor !== undefined && page.cursor !== from
+    return { news, end: page.cursor, more: advanced && (page.hasMore ?? news.length > 0) }
+  }
+  const end = page.cursor ?? continuation(source, page.items, reached, options.limit)
+  const advanced = end !== undefined && end !== from
+  // What is read again may fill pages with nothing but known changes.
+  const mayHaveMore =
+    news.length > 0 ||
+    page.items.length >= options.limit ||
+    isBefore(source.cursors, end, position.cursor)
+  const more = page.hasMore ?? (mayHaveMore && advanced)
+  if (more && !advanced) {
+    throw new PollAdapterError(
+      'SOURCE_FAILED',
+      `The source says that there is more after ${String(from)}, but its cursor does not move`,
+    )
+  }
+  return { news, end, more }
+}
+
+/**
+ * Where the next page begins, if the source does not say. What follows a full page may be as old as its last
+ * item, and a source that answers only what is newer would leave it out: so the last cursor but one is asked
+ * from again.
+ */
+function continuation<Item>(
+  { cursors, changeOf }: Source<Item>,
+  items: readonly Item[],
+  reached: Cursor | undefined,
+  limit: number,
+): Cursor | undefined {
+  if (cursors.kind !== 'overlap' || items.length < limit || reached === undefined) return reached
+  let before: Cursor | undefined
+  for (const item of items) {
+    const { cursor } = changeOf(item)
+    if (cursor !== undefined && cursors.compare(cursor, reached) < 0) {
+      before = furthest(cursors, before, cursor)
+    }
+  }
+  if (before !== undefined) return before
+  throw new PollAdapterError(
+    'SOURCE_FAILED',
+    `A whole page of ${items.length} items has the cursor ${String(reached)}; raise pageSize above the most items of one cursor`,
+  )
+}
+
+async function fetchPage<Item>(
+  source: Source<Item>,
+  from: Cursor | undefined,
+  { signal, limit, timeoutMs }: FetchOptions,
+): Promise<Page<Item>> {
+  const either = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  const { promise: over, reject } = Promise.withResolvers<never>()
+  const onOver = (): void => {
+    reject(new Error(signal.aborted ? 'it was aborted' : `no answer within ${timeoutMs} ms`))
+  }
+  either.addEventListener('abort', onOver, { once: true })
+  let page: Page<Item>
+  try {
+    page = await Promise.race([(async () => source.fetch(from, { signal: either, limit }))(), over])
+  } catch (error) {
+    throw new PollAdapterError('SOURCE_FAILED', `The source failed: ${messageOf(error)}`, {
+      cause: error,
+    })
+  } finally {
+    either.removeEventListener('abort', onOver)
+    over.catch(() => undefined)
+  }
+  if (typeof page === 'object' && page !== null && Array.isArray(page.items)) return page
+  throw new PollAdapterError('SOURCE_FAILED', 'The source answered something without items')
+}
+
+/** Of a snapshot: what it does not have any more. */
+function goneFrom(
+  position: SourcePosition,
+  seen: ReadonlySet<string>,
+  maxDeletedShare: number,
+): Found<never>[] {
+  const gone = position.missing(seen)
+  const before = position.known.size
+  if (before >= FEW_ITEMS && gone.length > before * maxDeletedShare) {
+    throw new PollAdapterError(
+      'SOURCE_FAILED',
+      `${gone.length} of ${before} items are gone at once, more than maxDeletedShare allows`,
+    )
+  }
+  return gone.map((key) => ({ change: goneChange(key), item: undefined }))
+}
+
+function assertRising<Item>(
+  cursors: Extract<CursorClass, { kind: 'exact' }>,
+  news: readonly Found<Item>[],
+): void {
+  for (let i = 1; i < news.length; i++) {
+    const [before, here] = [news[i - 1]?.change.cursor, news[i]?.change.cursor]
+    if (before === undefined || here === undefined || cursors.compare(before, here) < 0) continue
+    throw new PollAdapterError(
+      'SOURCE_FAILED',
+      `The source’s cursors do not rise: ${String(here)} comes after ${String(before)}. If that is how it is, its cursors are of the class overlap`,
+    )
+  }
+}
+
+function isBefore(cursors: CursorClass, a: Cursor | undefined, b: Cursor | undefined): boolean {
+  if (a === undefined || b === undefined || !('compare' in cursors)) return false
+  return cursors.compare(a, b) < 0
+}
+
+function furthest(
+  cursors: CursorClass,
+  a: Cursor | undefined,
+  b: Cursor | undefined,
+): Cursor | undefined {
+  if (a === undefined || b === undefined || !('compare' in cursors)) return b ?? a
+  return cursors.compare(a, b) >= 0 ? a : b
+}
