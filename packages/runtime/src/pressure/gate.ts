@@ -9,10 +9,12 @@ export interface Passing<Event> {
 
 /**
  * Lets calls through in order, so many events per second. A call passes as a whole once there is any
- * allowance, and what it takes too much is made up for afterwards.
+ * allowance, and what it takes too much is made up for afterwards. Nor does one pass while too much of what
+ * has passed is not on its way yet: that could not be held back any more.
  */
 export class Gate<Event> {
   readonly #clock: Clock
+  readonly #hasRoom: () => boolean
   readonly #accept: (events: readonly Event[]) => void
   #line: Passing<Event>[] = []
   #perSecond = Number.POSITIVE_INFINITY
@@ -20,13 +22,15 @@ export class Gate<Event> {
   #countedAtMs = 0
   #cancel: (() => void) | undefined
 
-  constructor(clock: Clock, accept: (events: readonly Event[]) => void) {
+  constructor(clock: Clock, hasRoom: () => boolean, accept: (events: readonly Event[]) => void) {
     this.#clock = clock
+    this.#hasRoom = hasRoom
     this.#accept = accept
   }
 
   get isOpen(): boolean {
-    return this.#perSecond === Number.POSITIVE_INFINITY && this.#line.length === 0
+    const isUnpaced = this.#perSecond === Number.POSITIVE_INFINITY && this.#line.length === 0
+    return isUnpaced && this.#hasRoom()
   }
 
   /** Takes its place at the end of the line. */
@@ -59,7 +63,7 @@ export class Gate<Event> {
     let passed = 0
     for (const one of this.#line) {
       if (!one.isGone()) {
-        if (this.#allowance <= 0 || this.#perSecond <= 0) break
+        if (this.#allowance <= 0 || this.#perSecond <= 0 || !this.#hasRoom()) break
         this.#allowance -= one.events.length
         this.#accept(one.events)
       }
@@ -67,7 +71,7 @@ export class Gate<Event> {
     }
     if (passed > 0) this.#line.splice(0, passed)
     if (this.#line.length === 0 || this.#perSecond <= 0) return
-    const missing = 1 - this.#allowance
+    const missing = Math.max(1 - this.#allowance, 0)
     const waitMs = Math.min(Math.max((missing / this.#perSecond) * 1_000, STEP_MS), LONGEST_MS)
     this.#cancel = this.#clock.after(waitMs, () => {
       this.#cancel = undefined

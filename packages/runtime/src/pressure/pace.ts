@@ -87,6 +87,8 @@ export function askAfterEvents({ levels, figures, marks }: Situation): number {
   const of = marks.lagEvents
   if (of === undefined) return Number.POSITIVE_INFINITY
   if (figures === undefined) return 0
+  // Above the last mark the time decides.
+  if (levels.lagEvents === 'critical') return Number.POSITIVE_INFINITY
   const next = levels.lagEvents === 'normal' ? of.high : of.critical
   return Math.max((next - figures.lagEvents) / 2, LEAST_EVENTS)
 }

@@ -1,8 +1,8 @@
-import { isPassing, troubleOf } from '../connection/redis-errors.ts'
+import { fromRedis, isPassing, troubleOf } from '../connection/redis-errors.ts'
 import type { Session } from '../connection/session.ts'
 import type { Core, StreamLike } from '../core.ts'
 import { channels } from '../diagnostics.ts'
-import { messageOf, MillraceError } from '../errors.ts'
+import { MillraceError } from '../errors.ts'
 import { DrainRate } from './drain-rate.ts'
 import { askFigures, type FiguresAnswer, type FiguresRequest } from './figures-script.ts'
 import {
@@ -97,6 +97,22 @@ export class PressureWatch {
     )
   }
 
+  /** What becomes of a batch that Redis has refused for lack of memory; undefined if it waits. */
+  errorOf(outOfMemory: MillraceError): MillraceError | undefined {
+    const { policy } = this.#options
+    switch (policy) {
+      case 'signal':
+      case 'spool':
+        return outOfMemory
+      case 'reject':
+        return this.refusal(outOfMemory)
+      case 'delay':
+        return undefined
+      default:
+        return policy satisfies never
+    }
+  }
+
   /** A batch is on its way on this session; figures are asked for right behind it if they are due. */
   sent(session: Session, events: number): void {
     if (!this.#options.isWatched) return
@@ -138,10 +154,13 @@ export class PressureWatch {
       if (!this.#stopped.signal.aborted) this.#learn(answer)
     } catch (error) {
       this.#failed(error)
+      return
     } finally {
       this.#isAsking = false
       if (this.#pressure.level !== 'normal') this.#armProbe()
     }
+    if (this.#isBehind() && !this.#stopped.signal.aborted)
+      void this.#ask(session, this.#core.clock.monotonicMs())
   }
 
   #learn({ figures, processed }: FiguresAnswer): void {
@@ -149,6 +168,11 @@ export class PressureWatch {
     this.#figures = figures
     this.#become(afterFigures(this.#levels, figures, this.#options.marks))
     this.#askAfterEvents = askAfterEvents(this.#situation())
+  }
+
+  /** What was sent since the question may have been the end of a burst: nobody else would ask. */
+  #isBehind(): boolean {
+    return this.#eventsSince >= this.#askAfterEvents && this.#eventsSince > 0
   }
 
   /** Figures are not worth a failed publish; whoever looks on is told unless it passes by itself. */
@@ -159,7 +183,7 @@ export class PressureWatch {
       loop: 'pressure',
       stream: this.#stream.name,
       name: '',
-      error: error instanceof Error ? error : new Error(messageOf(error)),
+      error: fromRedis(error, { stream: this.#stream.name }),
     })
   }
 

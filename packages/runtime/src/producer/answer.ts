@@ -1,6 +1,7 @@
 import { fromRedis, isPassing, troubleOf } from '../connection/redis-errors.ts'
 import { MillraceError } from '../errors.ts'
-import type { Answer, Placement } from './window.ts'
+import type { PressureWatch } from '../pressure/watch.ts'
+import type { Answer, Batch, Placement } from './window.ts'
 
 /** Reads what the append script answered. */
 export function answerOf(reply: unknown): Answer {
@@ -23,6 +24,30 @@ export function answerOfError(error: unknown): Answer {
   return { kind: 'refused', reason: trouble, fatal, certain: trouble !== 'other' }
 }
 
+/**
+ * What being out of memory means to a producer with this watch: the end of the batch, with one error or
+ * another, or one more reason to wait.
+ */
+export function answerUnderPressure(answer: Answer, watch: PressureWatch): Answer {
+  if (answer.kind !== 'refused' || answer.fatal?.code !== 'OUT_OF_MEMORY') return answer
+  return { ...answer, fatal: watch.errorOf(answer.fatal) }
+}
+
+/** Of an event that is in the stream, but whose id Redis does not know any more. */
+export const ELSEWHERE: Placement = { firstId: '-', originals: undefined }
+
+/**
+ * Out of memory is one more way of being away, for somebody who spools. And a batch from the spool that
+ * Redis has executed is where it belongs, even if Redis has forgotten what it answered: it was never
+ * cut differently.
+ */
+export function answerForSpooling(answer: Answer, batch: Batch<unknown>): Answer {
+  if (answer.kind !== 'refused') return answer
+  if (answer.reason === 'FORGOTTEN' && batch.answered)
+    return { kind: 'appended', placement: ELSEWHERE }
+  return answer.reason === 'out-of-memory' ? { ...answer, fatal: undefined } : answer
+}
+
 /** Reads the lines of a record: where each batch went, by its first sequence. */
 export function placementsOf(lines: string): ReadonlyMap<number, Placement> {
   const placements = new Map<number, Placement>()
@@ -43,6 +68,13 @@ function placementOf(answer: string): Placement {
     originals.set(Number(part.slice(0, colon)), part.slice(colon + 1))
   }
   return { firstId: answer.slice(0, space), originals }
+}
+
+export function forgotten(): MillraceError {
+  return new MillraceError(
+    'INTERNAL',
+    'The event is in the stream, but Redis does not know its id any more',
+  )
 }
 
 /** Why the window stalled, for diagnostics. */

@@ -9,6 +9,11 @@ export class Outbox {
   #events: OutgoingEvent[] = []
   #head = 0
 
+  /** How many there are, with some that were given up. */
+  get size(): number {
+    return this.#events.length - this.#head
+  }
+
   push(event: OutgoingEvent): void {
     this.#events.push(event)
   }

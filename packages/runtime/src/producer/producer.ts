@@ -5,6 +5,9 @@ import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
 import { withHeaders } from '../instrumentation/instrumentation.ts'
 import { abortSignal, optionProblems, throwProblems, wholeNumber } from '../lifecycle/options.ts'
 import { abortedError, onAbort, throwIfAborted, withDeadline } from '../lifecycle/signals.ts'
+import type { Pressure } from '../pressure/pressure.ts'
+import { Valve } from '../pressure/valve.ts'
+import { PressureWatch } from '../pressure/watch.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { validate } from '../stream/validation.ts'
 import { checkAll } from './check-all.ts'
@@ -22,7 +25,8 @@ import {
   type StoredInStream,
 } from './options.ts'
 import { type Answerer, answerAll, PublishCall } from './publish-call.ts'
-import { type Sender, SendLoop } from './send.ts'
+import { SendLoop } from './send.ts'
+import type { Sender } from './sender.ts'
 import { SpoolingSender } from './spool/spooling-sender.ts'
 
 export interface DrainOptions {
@@ -52,6 +56,8 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
   readonly #stream: EventStream<Input, unknown>
   readonly #options: ResolvedProducerOptions
   readonly #loop: Sender
+  readonly #watch: PressureWatch
+  readonly #valve: Valve
   readonly #intake: Intake
   readonly #calls = new Set<PublishCall>()
   readonly #closed = Promise.withResolvers<void>()
@@ -67,10 +73,19 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     this.#core = core
     this.#stream = stream
     this.#options = resolveProducerOptions(options, core.options.deadlineMs)
-    this.#loop = this.#newSender()
-    this.#intake = new Intake((events) => {
-      for (const event of events) this.#loop.offer(event)
+    this.#watch = new PressureWatch(core, stream, this.#options.pressure, (pressure) => {
+      this.#valve.turn(pressure)
     })
+    this.#loop = this.#newSender()
+    this.#valve = new Valve(core, stream.name, this.#options, this.#watch, this.#loop)
+    this.#intake = new Intake((events) => {
+      this.#valve.offerAll(events)
+    })
+  }
+
+  /** The pressure that the stream is under, as it was last heard. */
+  get pressure(): Pressure {
+    return this.#watch.pressure
   }
 
   /** Resolves when the producer is closed. */
@@ -90,8 +105,8 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
   /**
    * Publishes one event; resolves once it is in the stream, or in the spool of a producer that has one.
    * @throws MillraceError `PAYLOAD_INVALID`, `PAYLOAD_TOO_LARGE`, `OPTIONS_INVALID`, `UNAVAILABLE`,
-   * `PUBLISH_UNKNOWN`, `OUT_OF_MEMORY`, `ABORTED`, `CLOSED`; with a spool `SPOOL_FULL`, `SPOOL_CORRUPT`,
-   * `SPOOL_EXPIRED`, `SPOOL_FAILED`
+   * `PUBLISH_UNKNOWN`, `OUT_OF_MEMORY`, `PRESSURE`, `ABORTED`, `CLOSED`; with a spool `SPOOL_FULL`,
+   * `SPOOL_CORRUPT`, `SPOOL_EXPIRED`, `SPOOL_FAILED`
    */
   publish(data: Input, options?: PublishOptions): Promise<Result> {
     const { instrumentation } = this.#core.options
@@ -107,6 +122,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     const published = new Promise<PublishResult>((resolve, reject) => {
       if (options !== undefined) checkPublishOptions(options)
       this.#assertOpen(options?.signal)
+      this.#valve.assertWelcome(1)
       const { schema } = this.#stream
       const verdict = schema === undefined ? undefined : validate(schema, data, this.#stream.name)
       const call = this.#newCall(1, options?.deadlineMs, resolve, reject)
@@ -115,7 +131,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
       this.#open(call, options?.signal)
       if (storing !== undefined || verdict instanceof Promise || this.#intake.busy) {
         this.#intake.enter(call, [event], storing ?? Promise.resolve(verdict))
-      } else this.#loop.offer(event)
+      } else this.#valve.offer(event)
     })
     // Only a producer with a spool ever answers from there, and such a one has the wider type.
     return published as Promise<Result>
@@ -148,6 +164,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
         resolve([])
         return
       }
+      this.#valve.assertWelcome(data.length)
       const call = this.#newCall(
         data.length,
         options?.deadlineMs,
@@ -165,7 +182,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
       this.#open(call, options?.signal)
       if (storing !== undefined || verdict !== undefined || this.#intake.busy) {
         this.#intake.enter(call, events, storing ?? Promise.resolve(verdict))
-      } else for (const event of events) this.#loop.offer(event)
+      } else this.#valve.offerAll(events)
     })
     return published as Promise<Result[]>
   }
@@ -222,6 +239,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     }
     this.#state = 'closed'
     this.#dueTimer?.cancel()
+    this.#valve.stop()
     try {
       const stopping = this.#loop.stop(Math.max(endMs - this.#core.clock.monotonicMs(), 0))
       if (stopping !== undefined) await stopping
@@ -240,12 +258,14 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     }
     const { spool, producerId } = options
     if (spool === undefined || producerId === undefined)
-      return new SendLoop(core, keys, stream, options, giveUpAll)
+      return new SendLoop(core, keys, stream, options, giveUpAll, this.#watch)
     const fail = (error: MillraceError): void => {
       this.#failure = error
       giveUpAll(error)
     }
-    return new SpoolingSender({ core, keys, stream, options, spool, producerId, giveUpAll, fail })
+    const watch = this.#watch
+    const settings = { core, keys, stream, options, spool, producerId, watch, giveUpAll, fail }
+    return new SpoolingSender(settings)
   }
 
   #assertOpen(signal: AbortSignal | undefined): void {
@@ -336,7 +356,9 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
       else nextMs = Math.min(nextMs, call.dueMs)
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#armDueTimer(nextMs, nowMs)
+    const late = due.length === 0 ? undefined : this.#valve.lateError()
     this.#giveUp(due, (call) => {
+      if (late !== undefined && !this.#mayBeStored(call)) return late
       const waitedMs = Math.round(call.dueMs - call.startedMs)
       return new MillraceError('UNAVAILABLE', `The event could not be sent within ${waitedMs} ms`, {
         stream: this.#stream.name,
@@ -362,6 +384,7 @@ export class Producer<Input, Result extends PublishResult = StoredInStream> {
     }
     if (last === undefined) return
     channels.publishFailed.publish({ stream: this.#stream.name, events, error: last })
+    this.#valve.prune()
     this.#loop.prune()
     this.#intake.advance()
   }

@@ -5,15 +5,24 @@ import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { MillraceError } from '../errors.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
-import type { EventStream } from '../stream/define-stream.ts'
 import type { StreamKeys } from '../stream/keys.ts'
-import { answerOf, answerOfError, reasonOf } from './answer.ts'
+import type { PressureWatch } from '../pressure/watch.ts'
+import {
+  answerForSpooling,
+  answerOf,
+  answerOfError,
+  answerUnderPressure,
+  ELSEWHERE,
+  forgotten,
+  reasonOf,
+} from './answer.ts'
 import { boundsOf, callAppend, type RetentionBounds } from './call-append.ts'
 import { closeEpoch } from './close-epoch-script.ts'
 import type { OutgoingEvent } from './encode.ts'
 import type { ResolvedProducerOptions } from './options.ts'
 import { confirmBatch, rejectEvents } from './outcome.ts'
 import { Outbox } from './outbox.ts'
+import type { GiveUpAll, PublishableStream, Sender } from './sender.ts'
 import type { Lane } from './spool/lane.ts'
 import {
   type Answer,
@@ -40,26 +49,6 @@ const FAIL_FAST_MS = 500
 const FIRST_PAUSE_MS = 5
 const GREATEST_PAUSE_MS = 500
 
-export type PublishableStream = Pick<
-  EventStream<never, unknown>,
-  'codec' | 'colocate' | 'limits' | 'name' | 'partitions' | 'retention'
->
-
-/** Told when everything that waits must be given up. */
-export type GiveUpAll = (error: MillraceError) => void
-
-/** What the producer hands its events to. */
-export interface Sender {
-  /** Begins with what earlier processes have left, if that is kept at all. */
-  start(): void
-  /** Takes events in order; they are sent at the end of this tick, or when there is room. */
-  offer(event: OutgoingEvent): void
-  /** Lets go of events that were given up. */
-  prune(): void
-  /** Sends nothing more; resolves once everything is let go of. */
-  stop(deadlineMs: number): Promise<void> | undefined
-}
-
 /**
  * Carries out what the window decides: gathers what arrives in one tick into batches, sends them, and
  * after any trouble waits for all outstanding answers before it goes on.
@@ -71,6 +60,7 @@ export class SendLoop implements Sender {
   readonly #options: ResolvedProducerOptions
   readonly #bounds: RetentionBounds
   readonly #giveUpAll: GiveUpAll
+  readonly #watch: PressureWatch
   readonly #producerId: string
   readonly #outbox = new Outbox()
   readonly #window: Window<OutgoingEvent>
@@ -87,8 +77,8 @@ export class SendLoop implements Sender {
   #lane: Lane | undefined
   /** The window has another epoch than the spool file. */
   #renumberingDue = false
-  /** Others have to be sent first. */
-  #held = false
+  /** Why nothing new is sent. */
+  readonly #held = new Set<HoldReason>()
 
   constructor(
     core: Core,
@@ -96,6 +86,7 @@ export class SendLoop implements Sender {
     stream: PublishableStream,
     options: ResolvedProducerOptions,
     giveUpAll: GiveUpAll,
+    watch: PressureWatch,
     window: Window<OutgoingEvent> = openWindow(newEpoch()),
   ) {
     this.#window = window
@@ -105,7 +96,12 @@ export class SendLoop implements Sender {
     this.#options = options
     this.#bounds = boundsOf(stream.retention)
     this.#giveUpAll = giveUpAll
+    this.#watch = watch
     this.#producerId = options.producerId ?? randomBytes(9).toString('base64url')
+  }
+
+  get unsent(): number {
+    return this.#outbox.size
   }
 
   start(): void {
@@ -122,13 +118,17 @@ export class SendLoop implements Sender {
     this.wake()
   }
 
-  /** Sends nothing until it is released. */
-  hold(): void {
-    this.#held = true
+  press(): void {
+    // Nothing can be kept on disk without a spool.
   }
 
-  release(): void {
-    this.#held = false
+  /** Sends nothing new until every reason is gone. */
+  hold(reason: HoldReason): void {
+    this.#held.add(reason)
+  }
+
+  release(reason: HoldReason): void {
+    this.#held.delete(reason)
     this.wake()
   }
 
@@ -167,7 +167,7 @@ export class SendLoop implements Sender {
     this.#flushDue = false
     if (this.#stopped.signal.aborted) return
     this.#lane?.absorb(this.#outbox)
-    if (this.#recovering || this.#held) return
+    if (this.#recovering || this.#held.size > 0) return
     if (this.#window.stalled || !this.#usable(this.#session)) void this.#recover()
     else this.#sendWhatFits()
   }
@@ -225,6 +225,7 @@ export class SendLoop implements Sender {
         this.#answered(copy, answerOfError(error), error)
       },
     )
+    this.#watch.sent(session, batch.events.length)
   }
 
   #answered(copy: Copy, given: Answer, error: unknown): void {
@@ -232,11 +233,16 @@ export class SendLoop implements Sender {
     copy.done = true
     this.#copies.delete(copy)
     const { batch } = copy
-    const answer = this.#lane === undefined ? given : answerForSpooling(given, batch)
+    if (given.kind === 'refused' && given.reason === 'out-of-memory') this.#watch.ranOutOfMemory()
+    const answer =
+      this.#lane === undefined
+        ? answerUnderPressure(given, this.#watch)
+        : answerForSpooling(given, batch)
     const wasStalled = this.#window.stalled
     settle(this.#window, batch, answer)
     if (answer.kind === 'appended') {
       this.#fruitless = 0
+      this.#watch.appended()
       this.#confirm(batch, answer.placement)
     } else {
       if (!wasStalled) {
@@ -397,6 +403,9 @@ export class SendLoop implements Sender {
   }
 }
 
+/** `adoption`: earlier processes come first. `pressure`: what is on disk stays there. */
+type HoldReason = 'adoption' | 'pressure'
+
 /** One sending of a batch on one connection. */
 interface Copy {
   readonly batch: Batch<OutgoingEvent>
@@ -413,28 +422,6 @@ export function isEnd({ code }: MillraceError): boolean {
   return code === 'CLOSED' || code === 'SPOOL_EXPIRED'
 }
 
-/** Of an event that is in the stream, but whose id Redis does not know any more. */
-const ELSEWHERE: Placement = { firstId: '-', originals: undefined }
-
-/**
- * Out of memory is one more way of being away, for somebody who spools. And a batch from the spool that
- * Redis has executed is where it belongs, even if Redis has forgotten what it answered: it was never
- * cut differently.
- */
-function answerForSpooling(answer: Answer, batch: Batch<OutgoingEvent>): Answer {
-  if (answer.kind !== 'refused') return answer
-  if (answer.reason === 'FORGOTTEN' && batch.answered)
-    return { kind: 'appended', placement: ELSEWHERE }
-  return answer.reason === 'out-of-memory' ? { ...answer, fatal: undefined } : answer
-}
-
 export function newEpoch(): string {
   return randomBytes(9).toString('base64url')
-}
-
-function forgotten(): MillraceError {
-  return new MillraceError(
-    'INTERNAL',
-    'The event is in the stream, but Redis does not know its id any more',
-  )
 }

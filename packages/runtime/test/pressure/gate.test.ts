@@ -36,10 +36,22 @@ class StepClock implements Clock {
   }
 }
 
-function openGate(): { clock: StepClock; gate: Gate<number>; passed: number[] } {
+function openGate(hasRoom: (passed: number) => boolean = () => true): {
+  clock: StepClock
+  gate: Gate<number>
+  passed: number[]
+} {
   const clock = new StepClock()
   const passed: number[] = []
-  return { clock, passed, gate: new Gate(clock, (events) => passed.push(...events)) }
+  return {
+    clock,
+    passed,
+    gate: new Gate(
+      clock,
+      () => hasRoom(passed.length),
+      (events) => passed.push(...events),
+    ),
+  }
 }
 
 const calls = (gate: Gate<number>, from: number, to: number): void => {
@@ -80,6 +92,19 @@ describe('the gate of a delayed producer', () => {
     gate.setRate(Number.POSITIVE_INFINITY)
     expect(passed).toHaveLength(10)
     expect([gate.isOpen, clock.waiting]).toEqual([true, 0])
+  })
+
+  it('holds back what would only wait behind it, also while it is open', () => {
+    let room = 100
+    const { gate, passed, clock } = openGate((count) => count < room)
+    calls(gate, 0, 1_000)
+    expect([passed.length, gate.isOpen]).toEqual([100, false])
+    room = 250
+    clock.go(10)
+    expect(passed).toHaveLength(250)
+    room = 10_000
+    clock.go(10)
+    expect([passed.length, gate.isOpen, clock.waiting]).toEqual([1_000, true, 0])
   })
 
   it('lets a large call through as a whole, and makes up for it afterwards', () => {

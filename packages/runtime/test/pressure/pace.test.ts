@@ -126,6 +126,7 @@ describe('when to try and to look again', () => {
     expect(askAfterEvents(calm)).toBe(1_000)
     expect(askAfterEvents({ ...situation(1_900), levels: CALM })).toBe(512)
     expect(askAfterEvents(situation(2_000))).toBe(1_000)
+    expect(askAfterEvents(situation(4_000))).toBe(Number.POSITIVE_INFINITY)
     const without = { lagEvents: undefined, lagMs: undefined, memory: undefined }
     expect(askAfterEvents({ ...calm, marks: without })).toBe(Number.POSITIVE_INFINITY)
   })

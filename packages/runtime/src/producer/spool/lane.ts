@@ -45,6 +45,8 @@ export class Lane {
   readonly #owner: LaneOwner
   readonly #readAhead: ReadAhead
   #spooling = false
+  /** Whether everything goes to disk, although Redis takes it. */
+  #isPressed = false
   /** Whether Redis has confirmed something lately. */
   #isFlowing = true
   #flowedAtMs = 0
@@ -108,7 +110,12 @@ export class Lane {
     this.#isFlowing = false
   }
 
-  /** Redis has confirmed nothing for too long: from the first unresolved event on, all goes to disk. */
+  /** While it is, everything stays on disk that comes there. */
+  press(isPressed: boolean): void {
+    this.#isPressed = isPressed
+  }
+
+  /** Redis has confirmed nothing for too long, or is to be spared: from the first unresolved event on, all goes to disk. */
   begin(window: Window<OutgoingEvent>, outbox: Outbox): void {
     this.#isFlowing = false
     this.#spooling = true
@@ -129,7 +136,7 @@ export class Lane {
   /** Takes what was published meanwhile, unless it is about to be its turn anyway. */
   absorb(outbox: Outbox): void {
     if (!this.#spooling) return
-    if (this.#isFlowing && this.backlog <= NEARLY_EMPTY_BATCHES) {
+    if (this.#isFlowing && !this.#isPressed && this.backlog <= NEARLY_EMPTY_BATCHES) {
       if (this.backlog === 0) this.#spooling = false
       return
     }

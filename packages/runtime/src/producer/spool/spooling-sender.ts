@@ -2,17 +2,12 @@ import type { Core } from '../../core.ts'
 import { channels } from '../../diagnostics.ts'
 import { isMillraceError, MillraceError } from '../../errors.ts'
 import { pause } from '../../lifecycle/signals.ts'
+import type { PressureWatch } from '../../pressure/watch.ts'
 import type { StreamKeys } from '../../stream/keys.ts'
 import type { OutgoingEvent } from '../encode.ts'
 import type { ResolvedProducerOptions } from '../options.ts'
-import {
-  type GiveUpAll,
-  isEnd,
-  newEpoch,
-  type PublishableStream,
-  SendLoop,
-  type Sender,
-} from '../send.ts'
+import { isEnd, newEpoch, SendLoop } from '../send.ts'
+import type { GiveUpAll, PublishableStream, Sender } from '../sender.ts'
 import { openWindow } from '../window.ts'
 import { ageMs, assertFresh } from './age.ts'
 import { Lane, type LaneSettings } from './lane.ts'
@@ -30,6 +25,7 @@ export interface SpoolingSettings {
   readonly options: ResolvedProducerOptions
   readonly spool: ResolvedSpoolOptions
   readonly producerId: string
+  readonly watch: PressureWatch
   readonly giveUpAll: GiveUpAll
   /** The producer cannot go on. */
   readonly fail: (error: MillraceError) => void
@@ -49,6 +45,7 @@ export class SpoolingSender implements Sender {
   readonly #stopped = new AbortController()
   #stopping: Promise<void> | undefined
   #isStopping = false
+  #isPressed = false
   /** Whether what earlier processes have left was looked at: nothing is spooled on top of damage. */
   #isChecked = false
   /** Resolves when nothing is left in the spool, or Redis gives no answer. */
@@ -59,7 +56,7 @@ export class SpoolingSender implements Sender {
     this.#settings = settings
     const window = openWindow<OutgoingEvent>(newEpoch())
     this.#own = this.#loop(window)
-    this.#own.hold()
+    this.#own.hold('adoption')
   }
 
   start(): void {
@@ -72,8 +69,25 @@ export class SpoolingSender implements Sender {
     this.#own.offer(event)
   }
 
+  get unsent(): number {
+    return this.#own.unsent
+  }
+
   prune(): void {
     this.#own.prune()
+  }
+
+  press(isPressed: boolean): void {
+    if (isPressed === this.#isPressed) return
+    this.#isPressed = isPressed
+    this.#lane?.press(isPressed)
+    for (const loop of [this.#own, this.#adopted?.loop]) {
+      if (isPressed) loop?.hold('pressure')
+      else loop?.release('pressure')
+    }
+    // What earlier processes have left is looked at before anything is put on top of it.
+    if (isPressed && this.#isChecked) this.#own.spool()
+    this.start()
   }
 
   stop(deadlineMs: number): Promise<void> {
@@ -115,7 +129,7 @@ export class SpoolingSender implements Sender {
     this.#own.useSpool(this.#lane)
     try {
       let others = await this.#adoptAll(thread)
-      this.#own.release()
+      this.#own.release('adoption')
       // This process has begun, so what others leave from now on has no order with its events.
       while (others > 0 && !this.#stopped.signal.aborted) {
         await pause(core.clock, LOOK_AGAIN_MS, this.#stopped.signal)
@@ -147,6 +161,7 @@ export class SpoolingSender implements Sender {
       })
       const lane = new Lane(this.#laneSettings(thread), owner, facts.epoch, facts)
       loop.useSpool(lane)
+      if (this.#isPressed) loop.hold('pressure')
       this.#adopted = { loop, lane }
       const stop = (): void => {
         done.resolve()
@@ -163,12 +178,12 @@ export class SpoolingSender implements Sender {
   }
 
   #loop(window: ReturnType<typeof openWindow<OutgoingEvent>>): SendLoop {
-    const { core, keys, stream, options, giveUpAll } = this.#settings
+    const { core, keys, stream, options, watch, giveUpAll } = this.#settings
     const giveUp = (error: MillraceError): void => {
       if (isEnd(error)) this.#fail(error)
       else giveUpAll(error)
     }
-    return new SendLoop(core, keys, stream, options, giveUp, window)
+    return new SendLoop(core, keys, stream, options, giveUp, watch, window)
   }
 
   #ownerOf(
