@@ -3,6 +3,7 @@ import { isMillraceError } from '@millrace/runtime'
 /** The closed set of codes; {@link pollErrorCodes} says what each means. */
 export type PollErrorCode =
   | 'ABORTED'
+  | 'BUSY'
   | 'CLOSED'
   | 'CURSOR_AHEAD'
   | 'CURSOR_EXPIRED'
@@ -12,6 +13,7 @@ export type PollErrorCode =
   | 'NOT_FOUND'
   | 'OPTIONS_INVALID'
   | 'REQUEST_INVALID'
+  | 'SNAPSHOT_INCOMPLETE'
   | 'SNAPSHOT_TOO_LARGE'
   | 'SOURCE_FAILED'
   | 'STATE_INVALID'
@@ -36,6 +38,11 @@ export const pollErrorCodes: Readonly<Record<PollErrorCode, PollErrorCodeFacts>>
     retryable: false,
     meaning: 'The caller’s AbortSignal fired before the call was done.',
     remedy: 'Nothing to do: this was asked for.',
+  },
+  BUSY: {
+    retryable: true,
+    meaning: 'As many polls are waiting in this process as may.',
+    remedy: 'Ask again after a pause, or raise `maxWaiting`.',
   },
   CLOSED: {
     retryable: false,
@@ -81,6 +88,11 @@ export const pollErrorCodes: Readonly<Record<PollErrorCode, PollErrorCodeFacts>>
     retryable: false,
     meaning: 'One or more parameters of a poll are out of range; the message lists all of them.',
     remedy: 'Correct the request.',
+  },
+  SNAPSHOT_INCOMPLETE: {
+    retryable: false,
+    meaning: 'Retention had removed events before they were read, so keys may be missing.',
+    remedy: 'Give `load`, which fetches the whole state once, or accept it with `incomplete`.',
   },
   SNAPSHOT_TOO_LARGE: {
     retryable: false,

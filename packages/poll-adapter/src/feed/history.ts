@@ -1,0 +1,209 @@
+import {
+  compareIds,
+  type Event,
+  type EventStream,
+  idTimeMs,
+  type Millrace,
+  type StartPosition,
+} from '@millrace/runtime'
+import { abortable } from '../lifecycle/signals.ts'
+import type { CursorForm, CursorValue } from './cursor-form.ts'
+import { formatPosition, idBefore, type StreamPosition } from './stream-position.ts'
+import { follow, type Kept, type Located } from './window.ts'
+
+/** How many reads of Redis a feed makes at the same time, however many pollers ask. */
+const MOST_READS = 8
+
+export interface HistoryOptions {
+  readonly onInvalid: 'refuse' | 'skip'
+  /** How far events may lie out of the order of their values, in milliseconds of stream time. */
+  readonly latenessMs: number
+}
+
+/** Events as they lie in Redis, from a position on. */
+export interface Stretch<Data> {
+  readonly kept: readonly Kept<Data>[]
+  readonly incarnation: string
+  /** Whether the stream has more behind them. */
+  readonly more: boolean
+}
+
+/** What lies before the window: read from Redis, once for all who ask for the same. */
+export class History<Data> {
+  readonly #millrace: Millrace
+  readonly #stream: EventStream<never, Data>
+  readonly #form: CursorForm<Data>
+  readonly #options: HistoryOptions
+  readonly #closing: AbortSignal
+  readonly #stretches = new Map<string, Promise<Stretch<Data>>>()
+  readonly #places = new Map<CursorValue, Promise<Located>>()
+  readonly #queue: (() => void)[] = []
+  #reading = 0
+
+  constructor(
+    millrace: Millrace,
+    stream: EventStream<never, Data>,
+    form: CursorForm<Data>,
+    options: HistoryOptions,
+    closing: AbortSignal,
+  ) {
+    this.#millrace = millrace
+    this.#stream = stream
+    this.#form = form
+    this.#options = options
+    this.#closing = closing
+  }
+
+  /**
+   * Up to so many events after the position.
+   * @throws MillraceError `CURSOR_INVALID`, `GAP`, `PAYLOAD_INVALID`, `UNAVAILABLE`
+   */
+  after(
+    from: StreamPosition | 'earliest',
+    value: CursorValue | undefined,
+    count: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Stretch<Data>> {
+    const place = from === 'earliest' ? from : formatPosition(from)
+    const read = (): Promise<Stretch<Data>> => this.#read(from, value, count)
+    return abortable(shared(this.#stretches, `${place} ${count}`, read), signal, 'The poll')
+  }
+
+  /** The place after every event with at most this value, wherever it is. */
+  locate(value: CursorValue, signal: AbortSignal | undefined): Promise<Located> {
+    const search = (): Promise<Located> => this.#turn(() => this.#search(value))
+    return abortable(shared(this.#places, value, search), signal, 'The poll')
+  }
+
+  #read(
+    from: StreamPosition | 'earliest',
+    value: CursorValue | undefined,
+    count: number,
+  ): Promise<Stretch<Data>> {
+    return this.#turn(async () => {
+      const kept: Kept<Data>[] = []
+      let greatest = value
+      let incarnation = from === 'earliest' ? '' : from.incarnation
+      let more = false
+      for await (const event of this.#events(startOf(from), count + 1)) {
+        if (kept.length === count) {
+          more = true
+          break
+        }
+        greatest = follow(this.#form, greatest, this.#form.cursorOf?.(event))
+        incarnation = event.cursor.slice(0, event.cursor.lastIndexOf('.'))
+        kept.push({ event, id: event.id, value: greatest })
+      }
+      return { kept, incarnation, more }
+    })
+  }
+
+  #search(value: CursorValue): Promise<Located> {
+    const { compare, cursorOf } = this.#form
+    if (cursorOf === undefined) return Promise.resolve({ kind: 'unknown' })
+    return compare === undefined
+      ? this.#searchEqual(value, cursorOf)
+      : this.#searchOrdered(value, cursorOf, compare)
+  }
+
+  /** Behind the first events with this very value that follow each other. */
+  async #searchEqual(
+    value: CursorValue,
+    cursorOf: (event: Event<Data>) => unknown,
+  ): Promise<Located> {
+    let found: string | undefined
+    for await (const event of this.#events('earliest', 1_000)) {
+      const own = cursorOf(event)
+      if (own === value || (own === undefined && found !== undefined)) found = event.id
+      else if (found !== undefined) break
+    }
+    return found === undefined ? { kind: 'unknown' } : { kind: 'found', id: found }
+  }
+
+  /** By halves over the time of the stream, then event by event from shortly before. */
+  async #searchOrdered(
+    value: CursorValue,
+    cursorOf: (event: Event<Data>) => CursorValue | undefined,
+    compare: (a: CursorValue, b: CursorValue) => number,
+  ): Promise<Located> {
+    const report = await this.#millrace.inspect(this.#stream, { signal: this.#closing })
+    if (report.length === 0) return { kind: 'unknown' }
+    let low = idTimeMs(report.firstId)
+    let high = idTimeMs(report.lastId) + 1
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      const there = await this.#firstWithValue(middle, cursorOf)
+      if (there === undefined || compare(there.value, value) > 0) high = middle
+      else low = Math.max(idTimeMs(there.id), middle) + 1
+    }
+    const from = Math.max(low - 1 - this.#options.latenessMs, 0)
+    let before: { readonly id: string; readonly value: CursorValue } | undefined
+    for await (const event of this.#events({ timeMs: from }, 1_000)) {
+      const own = cursorOf(event)
+      if (own !== undefined && compare(own, value) > 0) {
+        const isFirst = before === undefined && compareIds(event.id, report.firstId) <= 0
+        return isFirst ? { kind: 'unknown' } : { kind: 'found', id: idBefore(event.id) }
+      }
+      if (own !== undefined && (before === undefined || compare(own, before.value) >= 0))
+        before = { id: event.id, value: own }
+    }
+    if (before === undefined) return { kind: 'unknown' }
+    if (compare(before.value, value) < 0) return { kind: 'ahead' }
+    return { kind: 'found', id: before.id }
+  }
+
+  async #firstWithValue(
+    timeMs: number,
+    cursorOf: (event: Event<Data>) => CursorValue | undefined,
+  ): Promise<{ readonly id: string; readonly value: CursorValue } | undefined> {
+    for await (const event of this.#events({ timeMs }, 1)) {
+      const value = cursorOf(event)
+      if (value !== undefined) return { id: event.id, value }
+    }
+    return undefined
+  }
+
+  #events(from: StartPosition | string, atOnce: number): AsyncIterable<Event<Data>> {
+    return this.#millrace.reader(this.#stream, {
+      from,
+      live: false,
+      signal: this.#closing,
+      bufferEvents: Math.min(Math.max(atOnce, 1), 10_000),
+      onGap: 'stop',
+      onInvalid: this.#options.onInvalid === 'skip' ? 'skip' : 'throw',
+    })
+  }
+
+  async #turn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#reading >= MOST_READS) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#queue.push(resolve)
+      await promise
+    }
+    this.#reading++
+    try {
+      return await work()
+    } finally {
+      this.#reading--
+      this.#queue.shift()?.()
+    }
+  }
+}
+
+/** A position whose incarnation is not known is one of the stream as it is. */
+function startOf(from: StreamPosition | 'earliest'): StartPosition | string {
+  if (from === 'earliest') return from
+  return from.incarnation === '' ? { id: from.id } : formatPosition(from)
+}
+
+function shared<K, V>(all: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
+  const known = all.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  all.set(key, made)
+  const forget = (): void => {
+    if (all.get(key) === made) all.delete(key)
+  }
+  made.then(forget, forget)
+  return made
+}
