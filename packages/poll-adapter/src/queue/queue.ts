@@ -162,7 +162,9 @@ export class Queue {
           resolve(receiver.messages)
         },
       }
-      const cancel = this.#clock.after(waitMs, receiver.finish)
+      const cancel = this.#clock.after(waitMs, () => {
+        receiver.finish()
+      })
       const off = onAbort(signal, () => {
         leave()
         // Nobody will hear of these.

@@ -27,6 +27,7 @@ const DEFAULT_DEADLINE_MS = 10_000
  * in for: `createSqsClient<SQSClient>({ … })`.
  * @throws PollAdapterError `OPTIONS_INVALID`, listing all problems; `FIFO_UNSUPPORTED`
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- The caller names what it wants it to be.
 export function createSqsClient<AwsClient = unknown>(
   options: SqsClientOptions,
 ): AwsClient & SqsClient {
@@ -96,6 +97,6 @@ function actionOf(command: SqsCommand): SqsAction {
   if (action !== undefined) return action
   throw new SqsError(
     'UnsupportedOperation',
-    `${String(schemaName ?? className)} is not supported (supported: ${sqsActions.join(', ')})`,
+    `${typeof schemaName === 'string' ? schemaName : className} is not supported (supported: ${sqsActions.join(', ')})`,
   )
 }

@@ -2,7 +2,7 @@ import { isMillraceError } from '@millrace/runtime'
 import { messageOf } from '../errors.ts'
 
 /** The errors of the SQS API that can come up here, each with its HTTP status. */
-export const sqsErrorCodes = Object.freeze({
+const statuses = {
   BatchEntryIdsNotDistinct: 400,
   EmptyBatchRequest: 400,
   InternalFailure: 500,
@@ -18,9 +18,9 @@ export const sqsErrorCodes = Object.freeze({
   ServiceUnavailable: 503,
   TooManyEntriesInBatchRequest: 400,
   UnsupportedOperation: 400,
-} as const)
+} as const
 
-export type SqsErrorCode = keyof typeof sqsErrorCodes
+export type SqsErrorCode = keyof typeof statuses
 
 /**
  * An error in the form in which the SQS client throws its own, so that code which tells them apart by
@@ -35,7 +35,7 @@ export class SqsError extends Error {
 
   constructor(code: SqsErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause })
-    const status = sqsErrorCodes[code]
+    const status = statuses[code]
     this.name = code
     this.$fault = status < 500 ? 'client' : 'server'
     this.$metadata = Object.freeze({ httpStatusCode: status })

@@ -1,7 +1,18 @@
 /** The parts of the SQS API that are spoken here, as plain objects in the API's own names. */
 
 /** The actions that are understood. */
-export const sqsActions = Object.freeze([
+export type SqsAction =
+  | 'ChangeMessageVisibility'
+  | 'ChangeMessageVisibilityBatch'
+  | 'DeleteMessage'
+  | 'DeleteMessageBatch'
+  | 'GetQueueAttributes'
+  | 'GetQueueUrl'
+  | 'ReceiveMessage'
+  | 'SendMessage'
+  | 'SendMessageBatch'
+
+export const sqsActions: readonly SqsAction[] = [
   'ChangeMessageVisibility',
   'ChangeMessageVisibilityBatch',
   'DeleteMessage',
@@ -11,9 +22,7 @@ export const sqsActions = Object.freeze([
   'ReceiveMessage',
   'SendMessage',
   'SendMessageBatch',
-] as const)
-
-export type SqsAction = (typeof sqsActions)[number]
+]
 
 export interface SqsMessageAttribute {
   readonly DataType: string

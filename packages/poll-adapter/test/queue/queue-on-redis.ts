@@ -21,7 +21,7 @@ export interface Order {
 /** A consumer process: what it has said so far, and ways to end it. */
 export interface QueueProcess {
   readonly child: ChildProcess
-  /** `received <n> <count>`, `deleted <n>`. */
+  /** `received <n> <count>`, `handled <n> <count>`, `deleted <n> <count>`. */
   readonly lines: readonly string[]
   readonly exited: Promise<unknown>
 }
@@ -72,7 +72,7 @@ export class QueueBed {
       waitTimeSeconds: 1,
       messageSystemAttributeNames: ['All'],
       ...options,
-    } as ConsumerOptions)
+    })
     // Without a listener an error would be thrown; tests that expect errors look for themselves.
     for (const event of ['error', 'processing_error', 'timeout_error'] as const) {
       consumer.on(event, () => undefined)

@@ -29,12 +29,12 @@ import { isExhausted, type Outcome } from './verdict.ts'
 
 export interface WorkbenchPorts {
   /** The owner chose to stop at this error. */
-  stop(error: MillraceError): void
-  refused(membership: Membership, refusal: Refusal): void
+  readonly stop: (error: MillraceError) => void
+  readonly refused: (membership: Membership, refusal: Refusal) => void
   /** There is room for entries of others again. */
-  roomy(): void
+  readonly roomy: () => void
   /** Nothing more is to be read just now. */
-  sated(): void
+  readonly sated: () => void
 }
 
 export interface WorkbenchParts<Data> {
@@ -79,6 +79,17 @@ export class Workbench<Data> {
     this.#clock = clock
     this.#ports = parts.ports
     this.#facts = { stream: parts.stream, name: options.name }
+    const { stop, refused } = parts.ports
+    const changed = (): void => {
+      this.#changes.changed()
+    }
+    const kept = (): void => {
+      this.#demand.gained()
+    }
+    const ready = (held: Held): void => {
+      this.#dispatcher.enqueue(held)
+      this.#dispatcher.pump()
+    }
     this.#tally = new DeliveryTally(parts.stream, options.name, 'group')
     this.#intake = new Intake(options, clock, this.#holdings)
     this.#demand = new Demand(options.take, clock, () => {
@@ -108,9 +119,7 @@ export class Workbench<Data> {
       finished: (held, outcome) => {
         this.#finished(held, outcome)
       },
-      finishedLost: () => {
-        this.#changes.changed()
-      },
+      finishedLost: changed,
     })
     this.#settler = new Settler(
       commands,
@@ -131,12 +140,8 @@ export class Workbench<Data> {
         full: () => {
           this.#aftermath.full()
         },
-        refused: (membership, refusal) => {
-          parts.ports.refused(membership, refusal)
-        },
-        rested: () => {
-          this.#changes.changed()
-        },
+        refused,
+        rested: changed,
       },
       this.#facts,
     )
@@ -158,10 +163,7 @@ export class Workbench<Data> {
         this.#aftermath.expired(held)
         this.#reportExpired()
       },
-      ready: (held) => {
-        this.#dispatcher.enqueue(held)
-        this.#dispatcher.pump()
-      },
+      ready,
       failed: (error) => {
         channels.loopFailed.publish({ loop: 'fetch', ...this.#facts, error })
       },
@@ -173,12 +175,8 @@ export class Workbench<Data> {
       settler: this.#settler,
       parked: this.#parked,
       facts: this.#facts,
-      stop: (error) => {
-        parts.ports.stop(error)
-      },
-      kept: () => {
-        this.#demand.gained()
-      },
+      stop,
+      kept,
     })
     this.#redrives = new MemberRedrives({
       options,
@@ -189,22 +187,11 @@ export class Workbench<Data> {
       waiting: () => this.#dispatcher.waiting,
       open: () => this.#demand.open,
       mayServe: () => this.#mayServe,
-      ready: (held) => {
-        this.#dispatcher.enqueue(held)
-        this.#dispatcher.pump()
-      },
-      stop: (error) => {
-        parts.ports.stop(error)
-      },
-      refused: (membership, refusal) => {
-        parts.ports.refused(membership, refusal)
-      },
-      kept: () => {
-        this.#demand.gained()
-      },
-      changed: () => {
-        this.#changes.changed()
-      },
+      ready,
+      stop,
+      refused,
+      kept,
+      changed,
     })
   }
 
@@ -243,10 +230,8 @@ export class Workbench<Data> {
 
   /** How many more entries of other members it can take. */
   get room(): number {
-    if (this.#draining) return 0
-    const { parked } = this.#holdings
-    const asked = this.#demand.open - this.#dispatcher.waiting
-    return Math.max(Math.min(this.#options.maxParked, asked) - parked, 0)
+    const asked = this.#draining ? 0 : this.#demand.open - this.#dispatcher.waiting
+    return Math.max(Math.min(this.#options.maxParked, asked) - this.#holdings.parked, 0)
   }
 
   /** How many entries of dead members it can take: one member should not have all of them. */
@@ -318,10 +303,8 @@ export class Workbench<Data> {
       const held = new Held(entry.id, 'parked', entry.attempt, nowMs, { ...origin, quarantined })
       held.dueMs = dueAfterClaimMs(entry, nowMs, this.#options.backoff)
       this.#holdings.add(held)
-      if (origin.quarantined && isLimited) {
-        // Taken on demand means started, so the attempt in which the member died counts.
-        this.#settler.writeAttempt(held, ++held.attempt)
-      }
+      // Taken on demand means started, so the attempt in which the member died counts.
+      if (origin.quarantined && isLimited) this.#settler.writeAttempt(held, ++held.attempt)
       this.#parked.add(held)
     }
     this.#demand.gained()
@@ -335,10 +318,7 @@ export class Workbench<Data> {
     this.#dispatcher.takeWaiting()
     this.#dispatcher.disown(reason)
     this.#redrives.forget()
-    for (const held of [...this.#holdings.all()]) {
-      held.delivery?.conclude(false)
-      this.#holdings.drop(held)
-    }
+    for (const held of [...this.#holdings.all()]) this.#lose(held)
     this.#changes.changed()
   }
 
@@ -357,10 +337,7 @@ export class Workbench<Data> {
     const kept = new Set(mine)
     const lost = missing.filter((held) => !kept.has(held.id) && held.phase !== 'settling')
     this.#dispatcher.disown(leaseLost('the events are no longer its own', this.#facts), lost)
-    for (const held of lost) {
-      held.delivery?.conclude(false)
-      this.#holdings.drop(held)
-    }
+    for (const held of lost) this.#lose(held)
     this.#changes.changed()
   }
 
@@ -401,15 +378,14 @@ export class Workbench<Data> {
   }
 
   get #mayServe(): boolean {
-    if (this.#paused || this.#draining || this.#demand.open <= 0) return false
-    return this.#guard.permit !== undefined
+    const isHeldBack = this.#paused || this.#draining || this.#demand.open <= 0
+    return !isHeldBack && this.#guard.permit !== undefined
   }
 
   /** Nobody has asked for a while: others may have what waits here. */
   #giveBack(): void {
-    if (this.#draining) return
     this.#ports.sated()
-    if (this.#guard.membership === undefined) return
+    if (this.#draining || this.#guard.membership === undefined) return
     this.#release()
     this.#redrives.giveBack()
   }
@@ -442,10 +418,14 @@ export class Workbench<Data> {
     } else {
       this.#aftermath.finish(held, outcome)
       this.#parked.finished(held)
-      if (quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4)
-        this.#ports.roomy()
+      if (quarantined && this.#parked.inQuarantine < MOST_IN_QUARANTINE / 4) this.#ports.roomy()
     }
     this.#changes.changed()
+  }
+
+  #lose(held: Held): void {
+    held.delivery?.conclude(false)
+    this.#holdings.drop(held)
   }
 
   #drop(held: Held): void {

@@ -1,6 +1,6 @@
 import type { SQSClient } from '@aws-sdk/client-sqs'
 import { connect, defineStream } from '@millrace/runtime'
-import { Consumer, type ConsumerOptions } from 'sqs-consumer'
+import { Consumer } from 'sqs-consumer'
 import { createSqsClient } from '../../../src/queue/sqs-client.ts'
 
 /** A process with one sqs-consumer over a queue, for tests that kill it. */
@@ -47,6 +47,7 @@ async function handle(message: Received): Promise<void> {
   if (options.handlerMs < 0) await new Promise(() => undefined)
   await new Promise((resolve) => setTimeout(resolve, options.handlerMs))
   if (++handled % options.failEvery === 0) throw new Error('not this time')
+  say('handled', message)
 }
 
 const consumer = Consumer.create({
@@ -69,7 +70,7 @@ const consumer = Consumer.create({
           return message
         },
       }),
-} as ConsumerOptions)
+})
 consumer.on('message_processed', (message) => {
   say('deleted', message)
 })
