@@ -50,6 +50,9 @@ export type {
   MemberReport,
   StreamReport,
 } from './inspect/inspect.ts'
+export type { Health } from './health/health.ts'
+export type { ReadHealth, ReadState } from './health/read-health.ts'
+export type { ClockOffset } from './health/clock-offset.ts'
 export type { RemoveOptions } from './retention/remove.ts'
 export type { DeliveryContext, GroupDeliveryContext } from './delivery/context.ts'
 export type { DeadLetterReason } from './delivery/dead-letter-fields.ts'

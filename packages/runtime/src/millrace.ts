@@ -9,6 +9,9 @@ import { Pulse } from './consumer/pulse.ts'
 import { type Core, createCore, type StreamLike } from './core.ts'
 import { DeadLetters } from './dead-letters/dead-letters.ts'
 import { MillraceError } from './errors.ts'
+import { type ClockOffset, measureClockOffset } from './health/clock-offset.ts'
+import { type Health, judgeHealth } from './health/health.ts'
+import type { ReadHealth } from './health/read-health.ts'
 import { Extension } from './extension/extension.ts'
 import { ConsumerGroup } from './group/group.ts'
 import type { GroupOptions } from './group/options.ts'
@@ -33,6 +36,8 @@ import { Tails } from './tail/tails.ts'
 /** Anything that has to be closed before the connections are. */
 interface Closable {
   close(options?: { readonly deadlineMs?: number }): Promise<unknown>
+  /** Of those that read. */
+  health?(): ReadHealth
 }
 
 /**
@@ -63,6 +68,8 @@ export class Millrace {
   /** Default producers, each under the stream definition that it was made for. */
   readonly #producers = new Map<object, Producer<unknown>>()
   readonly #open = new Set<Closable>()
+  /** What has stopped by itself, by kind, stream and name. */
+  readonly #stopped = new Map<string, ReadHealth>()
   readonly #closed = Promise.withResolvers<void>()
   /** A signal that has fired before closes from within the constructor, so there is one already then. */
   #offSignal: () => void = () => undefined
@@ -84,6 +91,26 @@ export class Millrace {
   /** How many connections are open, by purpose. */
   get connections(): Readonly<Record<string, number>> {
     return this.#core.connections.count()
+  }
+
+  /**
+   * What is read here, since when Redis has last confirmed that, and why not: for probes of readiness and
+   * liveness. Looks only at what is known already, and sends nothing. What was closed is no part of it; what
+   * has stopped by itself stays, until something of its name is made anew.
+   */
+  health(): Health {
+    const open = [...this.#open].flatMap((one) => one.health?.() ?? [])
+    const reads = [...open, ...this.#stopped.values()]
+    const isOpen = this.#closing === undefined
+    return judgeHealth(reads, this.connections, isOpen, this.#core.options.blockMs)
+  }
+
+  /**
+   * How far this machine's clock is ahead of Redis', by which ids tell when an event was stored.
+   * @throws MillraceError `UNAVAILABLE`, `CLOSED`
+   */
+  clockOffset(options: { readonly signal?: AbortSignal } = {}): Promise<ClockOffset> {
+    return measureClockOffset(this.#core, options.signal)
   }
 
   /**
@@ -269,7 +296,12 @@ export class Millrace {
     release?: () => void,
   ): T {
     this.#open.add(closable)
+    const { kind, stream, name } = closable.health?.() ?? { kind: '', stream: '', name: '' }
+    const key = [kind, stream, name].join('\0')
+    this.#stopped.delete(key)
     const forget = (): void => {
+      const health = closable.health?.()
+      if (health?.state === 'stopped') this.#stopped.set(key, health)
       this.#open.delete(closable)
       release?.()
     }

@@ -1,7 +1,8 @@
 import { fromRedis } from '../connection/redis-errors.ts'
 import type { Core } from '../core.ts'
-import { channels } from '../diagnostics.ts'
+import { channels, type LeaseChanged } from '../diagnostics.ts'
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { judgeNow, type ReadHealth } from '../health/read-health.ts'
 import { inBackground, instrumentHandler } from '../instrumentation/instrumentation.ts'
 import { formatHost, isProvablyGone } from '../lease/host.ts'
 import { lookEveryMs, type Observation, observe } from '../lease/observation.ts'
@@ -12,10 +13,13 @@ import type { EventStream } from '../stream/define-stream.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import { startArgument } from '../stream/start-position.ts'
 import type { Tails } from '../tail/tails.ts'
-import { acquire, type AcquireAnswer, type AcquireRequest, type Grant } from './acquire-script.ts'
+import type { AcquireRequest, Grant } from './acquire-script.ts'
+import { askForLease, type LeaseAnswer } from './ask-for-lease.ts'
 import type { ConsumerHandler, RunningHandler } from './hand-out.ts'
 import type { ResolvedConsumerOptions } from './options.ts'
 import type { Pulse } from './pulse.ts'
+import { readFacts, type ReadingNotes } from './read-facts.ts'
+import { reportGrant } from './reports.ts'
 import { assertStartable, type ConsumerState, isRunning } from './state.ts'
 import { Tenure } from './tenure.ts'
 import type { TenureEnd, TenureScope } from './tenure-scope.ts'
@@ -74,6 +78,7 @@ export class Consumer<Data> {
   #asking = false
   /** Where the last tenure was. */
   #known: { readonly incarnation: string; readonly position: string } | undefined
+  readonly #reading: ReadingNotes = { startedMs: 0, lookedMs: undefined, trouble: '' }
 
   constructor(
     core: Core,
@@ -116,6 +121,18 @@ export class Consumer<Data> {
     return [...(this.#pauses ?? [])]
   }
 
+  /** Whether it reads, since when that is confirmed, and why not. */
+  health(): ReadHealth {
+    const { pausedBy, inFlight, state } = this
+    const facts = readFacts({
+      ...{ stream: this.#stream.name, name: this.name, state, pausedBy, inFlight },
+      ...this.#reading,
+      subscription: this.#tenure?.subscription,
+      mostInFlight: this.#options.maxInFlight,
+    })
+    return judgeNow(facts, this.#core)
+  }
+
   /**
    * Begins to work. The handler gets each event and its delivery context; an event is processed when
    * the handler returns or its promise resolves.
@@ -130,6 +147,7 @@ export class Consumer<Data> {
       )
     }
     this.#state = { is: 'starting' }
+    this.#reading.startedMs = this.#core.clock.monotonicMs()
     const { instrumentation } = this.#core.options
     const whose = { stream: this.#stream.name, name: this.name, kind: 'consumer' } as const
     const instrumented = instrumentHandler(instrumentation, whose, handler)
@@ -257,6 +275,7 @@ export class Consumer<Data> {
           name: this.name,
           error: error instanceof Error ? error : new Error(messageOf(error)),
         })
+        this.#reading.trouble = messageOf(error)
         if (isRunning(this.#state)) this.#state = { is: 'standby', holder: '' }
         backoffMs = Math.min(Math.max(backoffMs * 2, 50), GREATEST_BACKOFF_MS)
         await pause(this.#core.clock, backoffMs, signal)
@@ -319,7 +338,7 @@ export class Consumer<Data> {
         expected !== undefined && expected === own,
       )
       if (!answer.held) {
-        this.#reportGrant(answer.grant)
+        reportGrant(this.#stream.name, this.name, answer.grant)
         return { grant: answer.grant, sentMs }
       }
       if (isRunning(this.#state)) this.#state = { is: 'standby', holder: answer.holder }
@@ -350,38 +369,23 @@ export class Consumer<Data> {
   async #ask(
     expected: { token: string; beat?: number } | undefined,
     own: boolean,
-  ): Promise<{ answer: AcquireAnswer; sentMs: number }> {
-    const { clock, connections, host } = this.#core
+  ): Promise<LeaseAnswer> {
     const request: AcquireRequest = {
       name: this.name,
       start: startArgument(this.#options.from),
       nonce: newNonce(),
-      holder: formatHost(host),
+      holder: formatHost(this.#core.host),
       leaseMs: this.#options.leaseMs,
       own,
       ...(expected === undefined ? {} : { expected }),
       ...(this.#known === undefined ? {} : { known: this.#known }),
     }
-    let sentMs = 0
     this.#asking = true
     try {
-      const answer = await connections.call(
-        'control',
-        this.#keys.tag,
-        async (session) => {
-          sentMs = clock.monotonicMs()
-          const reply = await acquire(session, this.#keys, request)
-          if (!reply.held || !reply.token.endsWith(`-${request.nonce}`)) return reply
-          // The lease was granted to this very request, and only the answer was lost.
-          return await acquire(session, this.#keys, {
-            ...request,
-            expected: { token: reply.token },
-            own: true,
-          })
-        },
-        { signal: this.#closing.signal },
-      )
-      return { answer, sentMs }
+      const asked = await askForLease(this.#core, this.#keys, request, this.#closing.signal)
+      this.#reading.lookedMs = this.#core.clock.monotonicMs()
+      this.#reading.trouble = ''
+      return asked
     } finally {
       this.#asking = false
     }
@@ -415,35 +419,7 @@ export class Consumer<Data> {
     this.#done.reject(error)
   }
 
-  #report(
-    change: 'acquired' | 'lost' | 'released' | 'taken-over',
-    token: string,
-    reason: string,
-  ): void {
-    channels.leaseChanged.publish({
-      stream: this.#stream.name,
-      name: this.name,
-      change,
-      token,
-      reason,
-    })
-  }
-
-  #reportGrant(grant: Grant): void {
-    if (grant.note === '' || grant.note === 'created') return
-    channels.positionChanged.publish({
-      stream: this.#stream.name,
-      name: this.name,
-      change: grant.note === 'recreated' ? 'recreated' : 'group-recreated',
-      from: grant.positionBefore,
-      to: grant.position,
-      detail: GRANT_NOTES[grant.note],
-    })
+  #report(change: LeaseChanged['change'], token: string, reason: string): void {
+    channels.leaseChanged.publish({ stream: this.#stream.name, name: this.name, change, token, reason })
   }
 }
-
-const GRANT_NOTES = {
-  image: 'the Redis consumer group that shows this position had vanished',
-  recreated: 'the stream was created anew; the consumer begins at its start',
-  restored: 'the state had vanished; the consumer goes on where it was',
-} as const

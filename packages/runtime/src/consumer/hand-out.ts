@@ -104,8 +104,7 @@ export class HandOut<Data> {
     this.#owner = owner
     this.#redrives = redrives
     this.#lanes = new Lanes(settings.options.concurrency)
-    const { clock, options, stream } = settings
-    this.#reports = new HandledReports(clock, stream, options.name)
+    this.#reports = new HandledReports(settings.clock, settings.stream, settings.options.name)
   }
 
   add(entry: Entry<Data>): void {

@@ -1,4 +1,5 @@
 import { channels } from '../diagnostics.ts'
+import type { Grant } from './acquire-script.ts'
 
 interface Whose {
   readonly streamName: string
@@ -21,6 +22,29 @@ export function reportNewImage(whose: Whose, from: string, to: string): void {
   const detail = 'the Redis consumer group that shows this position had vanished'
   reportPosition(whose, 'group-recreated', from, to, detail)
 }
+
+/** With the lease came a position that is not where it was left. */
+export function reportGrant(
+  stream: string,
+  name: string,
+  { note, positionBefore, position }: Grant,
+): void {
+  if (note === '' || note === 'created') return
+  channels.positionChanged.publish({
+    stream,
+    name,
+    change: note === 'recreated' ? 'recreated' : 'group-recreated',
+    from: positionBefore,
+    to: position,
+    detail: GRANT_NOTES[note],
+  })
+}
+
+const GRANT_NOTES = {
+  image: 'the Redis consumer group that shows this position had vanished',
+  recreated: 'the stream was created anew; the consumer begins at its start',
+  restored: 'the state had vanished; the consumer goes on where it was',
+} as const
 
 /** The position was stored, so many events further on. */
 export function reportCheckpoint(

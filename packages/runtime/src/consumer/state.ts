@@ -1,4 +1,5 @@
 import { MillraceError } from '../errors.ts'
+import type { ReadFacts } from '../health/read-health.ts'
 
 /**
  * The life of a consumer. One writer: the Consumer itself.
@@ -37,6 +38,24 @@ export function assertStartable(state: ConsumerState, name: string): void {
       name,
     },
   )
+}
+
+/** What the state means for reading. */
+export function readPhase(state: ConsumerState): ReadFacts['phase'] {
+  switch (state.is) {
+    case 'holding':
+      return 'reading'
+    case 'draining':
+    case 'closed':
+      return 'closing'
+    case 'idle':
+    case 'starting':
+    case 'standby':
+    case 'stopped':
+      return state.is
+    default:
+      return state satisfies never
+  }
 }
 
 /** Whether the consumer works, or tries to. */

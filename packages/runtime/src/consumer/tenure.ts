@@ -44,7 +44,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   readonly #grant: Grant
   readonly #backlog: Backlog<Data>
   readonly #handOut: HandOut<Data>
-  readonly #subscription: Subscription
+  readonly subscription: Subscription
   readonly #attempts: AttemptBook
   readonly #end: (end: TenureEnd) => void
   #over = false
@@ -125,7 +125,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     const { promise, resolve } = Promise.withResolvers<TenureEnd>()
     this.ended = promise
     this.#end = resolve
-    this.#subscription = scope.feed.subscribe(this)
+    this.subscription = scope.feed.subscribe(this)
     this.#trust = new LeaseTrust(scope.core.clock, options.leaseMs, () => {
       this.#finish({ why: 'lost', detail: 'no beat was confirmed within the lease' })
     })
@@ -151,7 +151,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#scope.pulse.add(this)
     this.#scope.feed.adopt(this.#grant.incarnation)
     if (this.#grant.gap !== undefined && !this.#passGap(this.#grant.gap)) return
-    this.#subscription.resume(this.#backlog.watermark)
+    this.subscription.resume(this.#backlog.watermark)
   }
 
   /** Something that held handing out back is gone. */
@@ -162,7 +162,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   /** Takes in nothing more and starts nothing; settles when no handler runs. */
   drain(): Promise<void> {
     this.#draining = true
-    this.#subscription.suspend()
+    this.subscription.suspend()
     this.#handOut.dropQueued()
     return this.#handOut.idle().then(() => this.#redrives.drained())
   }
@@ -212,7 +212,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
       this.#verifying = false
       if (this.#draining) return
       this.#scope.feed.adopt(this.#grant.incarnation)
-      this.#subscription.resume(this.#backlog.watermark)
+      this.subscription.resume(this.#backlog.watermark)
       this.#handOut.drive()
     })
   }
@@ -275,7 +275,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   stop(error: MillraceError): void {
     if (this.#over || this.#stopped !== undefined) return
     this.#stopped = error
-    this.#subscription.suspend()
+    this.subscription.suspend()
     this.#handOut.dropQueued()
     this.#handOut.abort(
       new MillraceError('CLOSED', `Consumer ${this.name} stops`, { name: this.name, cause: error }),
@@ -418,7 +418,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     const { events, bytes: all } = withheld
     withheld.events = 0
     withheld.bytes = 0
-    this.#subscription.release(events, all)
+    this.subscription.release(events, all)
   }
 
   /** A stop stores what is done first; the other ends are ends at once. */
@@ -434,7 +434,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#trust.end()
     this.#redrives.close()
     this.#scope.pulse.remove(this)
-    this.#subscription.close()
+    this.subscription.close()
     if (end.why !== 'released') {
       this.#handOut.abort(
         new MillraceError('LEASE_LOST', `Consumer ${this.name} no longer holds its lease`, {

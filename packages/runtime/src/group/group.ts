@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Core } from '../core.ts'
 import { MillraceError } from '../errors.ts'
+import { judgeNow, type ReadFacts, type ReadHealth } from '../health/read-health.ts'
 import { inBackground, instrumentHandler } from '../instrumentation/instrumentation.ts'
 import { onAbort } from '../lifecycle/signals.ts'
 import { decoderOf } from '../stream/decode.ts'
@@ -27,6 +28,15 @@ export interface Leftovers {
 
 const DEFAULT_DEADLINE_MS = 10_000
 
+/** Before it is started. */
+const NOT_READING = {
+  phase: 'idle',
+  confirmedMs: undefined,
+  holdsLease: false,
+  isFull: false,
+  trouble: '',
+} as const
+
 /** Leaving is one script; when Redis is away the lease runs out instead. */
 const LEAVE_MS = 1_000
 
@@ -52,6 +62,7 @@ export class ConsumerGroup<Data> {
   #closing: Promise<Leftovers> | undefined
   #stopError: MillraceError | undefined
   #offAbort: () => void = () => undefined
+  #startedMs = 0
 
   /** @throws MillraceError `OPTIONS_INVALID`, listing all problems */
   constructor(core: Core, stream: EventStream<never, Data>, options: GroupOptions) {
@@ -88,10 +99,16 @@ export class ConsumerGroup<Data> {
     return [...this.#pauses]
   }
 
+  /** Whether it reads, since when that is confirmed, and why not. */
+  health(): ReadHealth {
+    return judgeNow(this.#facts(), this.#core)
+  }
+
   /** @throws MillraceError `STATE_INVALID` when it was started before */
   start(handler: GroupHandler<Data>): this {
     expectState('start', this.#state, ['idle'], this.name)
     this.#state = 'running'
+    this.#startedMs = this.#core.clock.monotonicMs()
     const keys = this.#core.keysOf(this.#stream)
     const commands = new GroupCommands(this.#core, this.#stream.name, keys, this.#options)
     const { binary } = this.#stream.codec
@@ -199,6 +216,26 @@ export class ConsumerGroup<Data> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #facts(): ReadFacts {
+    const reading = this.#parts?.loop.reading() ?? NOT_READING
+    return {
+      ...{ stream: this.#stream.name, name: this.name, kind: 'group' },
+      ...reading,
+      phase: this.#phase(reading.phase),
+      pausedBy: this.pausedBy,
+      startedMs: this.#startedMs,
+      trouble: this.#stopError?.message ?? reading.trouble,
+      inFlight: this.#parts?.workbench.holdings.active ?? 0,
+      mostInFlight: this.#options.prefetch,
+    }
+  }
+
+  #phase(running: ReadFacts['phase']): ReadFacts['phase'] {
+    if (this.#stopError !== undefined) return 'stopped'
+    if (this.#state === 'idle' || this.#state === 'running') return running
+    return 'closing'
   }
 
   #stop(error: MillraceError): void {

@@ -2,7 +2,8 @@ import { channels } from '../diagnostics.ts'
 import type { OwnLink } from '../connection/connections.ts'
 import type { Session } from '../connection/session.ts'
 import type { Core } from '../core.ts'
-import { type ErrorCode, isMillraceError, type MillraceError } from '../errors.ts'
+import { type ErrorCode, isMillraceError, messageOf, type MillraceError } from '../errors.ts'
+import type { ReadFacts } from '../health/read-health.ts'
 import { newNonce } from '../lease/token.ts'
 import { pause } from '../lifecycle/signals.ts'
 import type { Joined, Refusal } from './answers.ts'
@@ -62,6 +63,8 @@ export class MemberLoop<Data> {
   #nonce = newNonce()
   #failures = 0
   #everJoined = false
+  #confirmedMs: number | undefined
+  #trouble = ''
 
   constructor(
     core: Core,
@@ -89,6 +92,18 @@ export class MemberLoop<Data> {
       ports.stop(error)
     })
     this.#link = core.connections.own('group', commands.keys.tag, core.options.blockMs)
+  }
+
+  /** How its reading stands. */
+  reading(): Pick<ReadFacts, 'confirmedMs' | 'holdsLease' | 'isFull' | 'phase' | 'trouble'> {
+    const nowMs = this.#core.clock.monotonicMs()
+    return {
+      phase: this.#everJoined ? 'reading' : 'starting',
+      confirmedMs: this.#confirmedMs,
+      holdsLease: this.#current !== undefined && nowMs < this.#current.trustedUntilMs,
+      isFull: this.#reader?.isWaiting ?? false,
+      trouble: this.#trouble,
+    }
   }
 
   /** Resolves when nothing is read any more, after {@link stopReading}. */
@@ -170,6 +185,8 @@ export class MemberLoop<Data> {
         this.#workbench,
         () => {
           this.#failures = 0
+          this.#trouble = ''
+          this.#confirmedMs = this.#core.clock.monotonicMs()
         },
       )
       await this.#reader.run(signal)
@@ -256,6 +273,7 @@ export class MemberLoop<Data> {
   }
 
   async #failed(error: unknown): Promise<void> {
+    this.#trouble = messageOf(error)
     if (isMillraceError(error) && this.#isFatal(error.code)) {
       this.#closing.abort()
       this.#ports.stop(error)

@@ -50,6 +50,11 @@ export class Reader {
     this.#onReply = onReply
   }
 
+  /** Whether it waits for credit. */
+  get isWaiting(): boolean {
+    return this.#outstanding === undefined
+  }
+
   /** Reads until the signal fires; whatever goes wrong is thrown, and the connection is then of no use. */
   async run(signal: AbortSignal): Promise<void> {
     // The connection may also end while nothing is wanted from it.

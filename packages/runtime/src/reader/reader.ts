@@ -2,6 +2,8 @@ import { type HeldPayload, isClaimed, payloadHolder } from '../blob/downloads.ts
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { type Gap, isMillraceError, messageOf, MillraceError } from '../errors.ts'
+import { judgeNow, type ReadFacts, type ReadHealth } from '../health/read-health.ts'
+import { inBackground } from '../instrumentation/instrumentation.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
 import { gapAfter, gapError, reportGap } from '../retention/gap.ts'
 import { decoderOf } from '../stream/decode.ts'
@@ -47,6 +49,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
   #wasThere = false
   #position: Cursor | undefined
   #opened = false
+  #openedMs = 0
   /** The payload of the event that was handed out last, if it was fetched. */
   #payload: HeldPayload<Data> | undefined
 
@@ -90,7 +93,8 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     this.#payload?.release()
     if (!this.#opened) {
       this.#opened = true
-      void this.#open()
+      this.#openedMs = this.#core.clock.monotonicMs()
+      void inBackground(this.#core.options.instrumentation, () => this.#open())
     }
     for (;;) {
       const taken = this.#take()
@@ -121,6 +125,11 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
     return this
   }
 
+  /** Whether it reads, since when that is confirmed, and why not. */
+  health(): ReadHealth {
+    return judgeNow(this.#facts(), this.#core)
+  }
+
   /** Resolves when the reader has ended. */
   get closed(): Promise<void> {
     return this.#closed.promise
@@ -141,6 +150,26 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #facts(): ReadFacts {
+    const { confirmedMs, isFull, outstandingEvents, trouble } = this.#subscription
+    const isOver = this.#closing.signal.aborted
+    return {
+      ...{ stream: this.#stream.name, name: READER, kind: 'reader', holdsLease: false },
+      phase: isOver ? 'closing' : this.#failure === undefined ? this.#phase : 'stopped',
+      pausedBy: [],
+      isFull,
+      startedMs: this.#openedMs,
+      confirmedMs,
+      trouble: this.#failure?.message ?? trouble,
+      inFlight: outstandingEvents,
+      mostInFlight: this.#options.bufferEvents,
+    }
+  }
+
+  get #phase(): 'idle' | 'reading' {
+    return this.#opened ? 'reading' : 'idle'
   }
 
   #receive(batch: readonly Decoded<Data>[]): void {

@@ -30,6 +30,9 @@ interface SharedPage {
 
 /** What a feed needs of the tail that it belongs to. */
 export interface TailDoor {
+  /** When its last read came back, if one has. */
+  readonly confirmedMs: number | undefined
+  nowMs(): number
   /** The stream is to be read (again) from its cursor. */
   enter(feed: StreamFeed): void
   leave(feed: StreamFeed): void
@@ -82,6 +85,15 @@ export class StreamFeed {
 
   get largestBytes(): number {
     return this.#largestBytes
+  }
+
+  /** When the tail's last read came back, if one has. */
+  get confirmedMs(): number | undefined {
+    return this.#tail.confirmedMs
+  }
+
+  nowMs(): number {
+    return this.#tail.nowMs()
   }
 
   /** The incarnation that members were told; stands in the cursors of events. */

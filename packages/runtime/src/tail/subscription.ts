@@ -58,6 +58,8 @@ export class Subscription {
   #averageBytes: number | undefined
   /** Pages in a row that were overtaken by retention while they were read. */
   #overtaken = 0
+  #pagedMs: number | undefined
+  #trouble = ''
 
   constructor(feed: StreamFeed, subscriber: Subscriber<unknown>) {
     this.#feed = feed
@@ -71,6 +73,28 @@ export class Subscription {
   /** The greatest id handed over, or the one that reading began after. */
   get position(): string {
     return this.#position
+  }
+
+  /** When a read that it is fed by last came back, if one has. */
+  get confirmedMs(): number | undefined {
+    const tailMs = this.#state === 'joined' ? this.#feed.confirmedMs : undefined
+    if (tailMs === undefined || this.#pagedMs === undefined) return tailMs ?? this.#pagedMs
+    return Math.max(tailMs, this.#pagedMs)
+  }
+
+  /** Whether it asks for nothing, because its owner has all it can take. */
+  get isFull(): boolean {
+    return this.#state === 'paging' && !this.#requested
+  }
+
+  /** How many events are handed over and not released. */
+  get outstandingEvents(): number {
+    return this.#outstandingEvents
+  }
+
+  /** Why reading was interrupted, until a read has come back again. */
+  get trouble(): string {
+    return this.#trouble
   }
 
   /** The average size of the events of the last page, in bytes. */
@@ -130,6 +154,7 @@ export class Subscription {
   interrupt(reason: string): void {
     if (this.#state === 'closed' || this.#state === 'suspended') return
     this.#suspend()
+    this.#trouble = reason
     this.subscriber.interrupted(reason)
   }
 
@@ -149,6 +174,8 @@ export class Subscription {
     void this.#feed.page(this).then(
       (page) => {
         if (run !== this.#run) return
+        this.#pagedMs = this.#feed.nowMs()
+        this.#trouble = ''
         if (this.#isOvertaken(page)) this.#meetGap(page, run)
         else this.#takePage(page.batch, page.complete, run)
       },

@@ -37,6 +37,7 @@ export class Tail implements TailDoor {
   #mayUnblock = true
   #pace: Pace
   #lastCheckMs = 0
+  #confirmedMs: number | undefined
 
   constructor(core: Core, tag: string) {
     this.#core = core
@@ -44,6 +45,15 @@ export class Tail implements TailDoor {
     this.#pace = initialPace(core.clock.monotonicMs())
     this.#link = core.connections.own('tail', tag, core.options.blockMs)
     this.#loop = inBackground(core.options.instrumentation, () => this.#run())
+  }
+
+  /** When the last read came back, if one has. */
+  get confirmedMs(): number | undefined {
+    return this.#confirmedMs
+  }
+
+  nowMs(): number {
+    return this.#core.clock.monotonicMs()
   }
 
   enter(feed: StreamFeed): void {
@@ -111,6 +121,7 @@ export class Tail implements TailDoor {
       const dispatched = this.#dispatch(listed, reply, count)
       const events = typeof dispatched === 'number' ? dispatched : await dispatched
       const nowMs = clock.monotonicMs()
+      this.#confirmedMs = nowMs
       if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs)
       if (events === 0 || nowMs - this.#lastCheckMs > options.blockMs) await this.#check(nowMs)
     }

@@ -1,0 +1,136 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { judgeHealth } from '../../src/health/health.ts'
+import {
+  deafAfterMs,
+  judgeRead,
+  type ReadFacts,
+  type ReadHealth,
+} from '../../src/health/read-health.ts'
+
+const facts: ReadFacts = {
+  stream: 'orders',
+  name: 'mailer',
+  kind: 'consumer',
+  phase: 'reading',
+  pausedBy: [],
+  isFull: false,
+  startedMs: 1_000,
+  confirmedMs: 5_000,
+  trouble: '',
+  holdsLease: true,
+  inFlight: 3,
+  mostInFlight: 100,
+}
+const patienceMs = deafAfterMs(2_000)
+
+describe('one that reads', () => {
+  test.each<[string, Partial<ReadFacts>, string, string]>([
+    ['whose reads come back is reading', {}, 'reading', ''],
+    [
+      'that Redis has not answered yet is starting',
+      { phase: 'starting', confirmedMs: undefined, startedMs: 5_500 },
+      'starting',
+      'Redis has not answered yet',
+    ],
+    [
+      'that Redis has never answered for long is deaf',
+      { phase: 'starting', confirmedMs: undefined, startedMs: -10_000, trouble: 'refused' },
+      'deaf',
+      'no read has come back for 16 s: refused',
+    ],
+    [
+      'whose last read came back too long ago is deaf',
+      { confirmedMs: -2_000 },
+      'deaf',
+      'no read has come back for 8 s',
+    ],
+    [
+      'that stands by is well as long as looking succeeds',
+      { phase: 'standby' },
+      'standby',
+      'somebody else holds the lease',
+    ],
+    [
+      'that stands by and hears nothing is deaf',
+      { phase: 'standby', confirmedMs: -9_000 },
+      'deaf',
+      '',
+    ],
+    [
+      'that is paused is well however long it does not read',
+      { pausedBy: ['user', 'night'], confirmedMs: -9_000 },
+      'paused',
+      'paused by user, night',
+    ],
+    [
+      'that has all it can take is busy',
+      { isFull: true, confirmedMs: -9_000 },
+      'busy',
+      'it has all it can take, up to 100 events',
+    ],
+    [
+      'that ended by itself is stopped, whatever else holds',
+      { phase: 'stopped', trouble: 'out of dead letters', pausedBy: ['user'] },
+      'stopped',
+      'out of dead letters',
+    ],
+    ['that was closed is closing', { phase: 'closing' }, 'closing', 'it was closed'],
+  ])('%s', (_, change, state, reason) => {
+    const judged = judgeRead({ ...facts, ...change }, 6_000, patienceMs)
+    expect(judged.state).toBe(state)
+    expect(judged.reason).toContain(reason)
+  })
+
+  test('is deaf exactly when nothing explains that no read came back', () => {
+    fc.assert(
+      fc.property(
+        fc.boolean(),
+        fc.boolean(),
+        fc.integer({ min: 0, max: 60_000 }),
+        (isPaused, isFull, agoMs) => {
+          const pausedBy = isPaused ? ['user'] : []
+          const given = { ...facts, pausedBy, isFull, confirmedMs: 100_000 - agoMs }
+          const { state } = judgeRead(given, 100_000, patienceMs)
+          expect(state === 'deaf').toBe(!isPaused && !isFull && agoMs > patienceMs)
+        },
+      ),
+    )
+  })
+})
+
+describe('a process', () => {
+  const reading = judgeRead(facts, 6_000, patienceMs)
+  const deaf = (agoMs: number, holdsLease: boolean): ReadHealth =>
+    judgeRead({ ...facts, name: 'deaf', confirmedMs: 6_000 - agoMs, holdsLease }, 6_000, patienceMs)
+
+  test('without anything that reads is ready', () => {
+    expect(judgeHealth([], { data: 1 }, true, 2_000)).toMatchObject({ ready: true, live: true })
+  })
+
+  test('is not ready while one read is deaf, and says which', () => {
+    const { ready, live, problems } = judgeHealth([reading, deaf(8_000, false)], {}, true, 2_000)
+    expect({ ready, live }).toEqual({ ready: false, live: true })
+    expect(problems).toEqual(['Consumer deaf of orders is deaf: no read has come back for 8 s'])
+  })
+
+  test('asks for a restart when a read stays deaf although Redis answers', () => {
+    expect(judgeHealth([reading, deaf(22_000, false)], {}, true, 2_000).live).toBe(false)
+    expect(judgeHealth([deaf(22_000, true)], {}, true, 2_000).live).toBe(false)
+  })
+
+  test('asks for no restart while Redis is away', () => {
+    expect(judgeHealth([deaf(22_000, false), deaf(30_000, false)], {}, true, 2_000).live).toBe(true)
+  })
+
+  test('asks for a restart when something has stopped by itself', () => {
+    const stopped = judgeRead({ ...facts, phase: 'stopped', trouble: 'x' }, 6_000, patienceMs)
+    expect(judgeHealth([stopped], {}, true, 2_000)).toMatchObject({ ready: false, live: false })
+  })
+
+  test('that was closed is not ready', () => {
+    const { ready, problems } = judgeHealth([reading], {}, false, 2_000)
+    expect(ready).toBe(false)
+    expect(problems).toEqual(['Millrace was closed'])
+  })
+})
