@@ -48,6 +48,7 @@ const opening = [
   '| `stream` | the event stream that the call was about, where known |',
   '| `subject` | the name of the consumer or consumer group that the call was about, where known |',
   '| `gap` | with `GAP`: the ids `from` and `to`, how many `events` are missing, and whether that is `known` |',
+  '| `retryAfterMs` | with `PRESSURE`: after how many milliseconds to try again |',
   '| `cause` | what went wrong underneath, as it was |',
   '',
   '`isMillraceError(error)` and `isMillraceError(error, code)` tell whether an error is one of these.',

@@ -32,7 +32,7 @@ describe('the rights on the page', () => {
     // Whoever publishes sweeps as well; only removing somebody takes more.
     const sweeping = filesIn('retention').filter((file) => !file.includes('remove'))
     const stream = ['stream/incarnation.ts', 'stream/open-stream-script.ts']
-    const files = [...filesIn('producer'), ...sweeping, ...stream]
+    const files = [...filesIn('producer'), ...filesIn('pressure'), ...sweeping, ...stream]
     expect(commandsOf(producer)).toEqual(withClientLibrary(connecting(commandsIn(files))))
   })
 
