@@ -56,9 +56,9 @@ export function afterSuccess(before: Levels): Levels {
 }
 
 export function levelOf({ lagEvents, lagMs, memory, outOfMemory }: Levels): PressureLevel {
-  const all = [lagEvents, lagMs, memory]
-  if (outOfMemory || all.includes('critical')) return 'critical'
-  return all.includes('high') ? 'high' : 'normal'
+  const all = new Set([lagEvents, lagMs, memory])
+  if (outOfMemory || all.has('critical')) return 'critical'
+  return all.has('high') ? 'high' : 'normal'
 }
 
 export function causesOf(levels: Levels): PressureCause[] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
 import { channels } from '../../src/diagnostics.ts'
-import { MillraceError } from '../../src/errors.ts'
+import type { MillraceError } from '../../src/errors.ts'
 import { payloadsOf } from '../producer/rig.ts'
 import { LAG, numbersFrom, outcomesOf, usePressure } from './pressure-bed.ts'
 

@@ -54,7 +54,8 @@ describe('a producer that spools under pressure', () => {
   })
 
   it('leaves what is on disk to the next process when it is closed meanwhile', async () => {
-    const { path, files } = bed.spoolDirectory()
+    const directory = bed.spoolDirectory()
+    const { path } = directory
     const producer = spooling(path, 50)
     await bed.consumed(0)
     await producer.publishMany(numbersFrom(0, 1_200))
@@ -62,7 +63,7 @@ describe('a producer that spools under pressure', () => {
     expect(await outcomesOf([producer.publishMany(numbersFrom(1_200, 300))])).toEqual(['undefined'])
     await producer.close({ deadlineMs: 2_000 })
     expect(await bed.length()).toBe(1_200)
-    expect(files()).toHaveLength(1)
+    expect(directory.files()).toHaveLength(1)
     await bed.consumed()
     const next = spooling(path, 50)
     await next.publish({ n: 1_500 })
