@@ -44,6 +44,9 @@ export {
   type HttpSourceOptions,
 } from './bridge/http-source.ts'
 export { sqlSource, type SqlSourceOptions } from './bridge/sql-source.ts'
+export type { CursorStore, TickContext, TickHandler, TickLoopOptions } from './tick/options.ts'
+export type { Schedule } from './tick/schedule.ts'
+export { type TickLoop, tickLoop } from './tick/tick-loop.ts'
 
 // For people who extend: metrics, other packages of Millrace.
 export {
