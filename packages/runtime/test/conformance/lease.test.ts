@@ -68,15 +68,13 @@ describeConformance('A lease', (bed) => {
     await dead.ready
     dead.kill('SIGKILL')
     await dead.end()
-    const changes: string[] = []
-    const off = channels.leaseChanged.subscribe(({ change }) => changes.push(change))
+    const changes = bed.gather(channels.leaseChanged)
     const standby = millrace
       .consumer(stream, { name: 'board', leaseMs: 60_000 })
       .start(() => undefined)
     // With leases of a minute only the process table can tell.
     await waitFor(() => standby.state.is === 'holding', { describe: 'the lease' })
-    off()
-    expect(changes).toEqual(['taken-over', 'acquired'])
+    expect(changes.map(({ change }) => change)).toEqual(['taken-over', 'acquired'])
   })
 
   it('that was lost in a long sleep moves nothing: the sleeper is refused and stands by', async () => {

@@ -16,6 +16,8 @@ export interface Block {
   readonly language: string
   /** Whether the fence says `run`. */
   readonly isRun: boolean
+  /** The file that the fence says the block is. */
+  readonly file: string | undefined
   readonly text: string
   /** The line of the opening fence, from 1. */
   readonly line: number
@@ -44,7 +46,9 @@ export function blocksOf({ text }: Page): Block[] {
     else if (open === undefined) open = { info: fence[1] ?? '', line: index + 1, lines: [] }
     else {
       const [language = '', mark] = open.info.trim().split(' ')
-      blocks.push({ language, isRun: mark === 'run', text: open.lines.join('\n'), line: open.line })
+      const file = mark?.endsWith('.ts') === true ? mark : undefined
+      const { line: from, lines } = open
+      blocks.push({ language, isRun: mark === 'run', file, text: lines.join('\n'), line: from })
       open = undefined
     }
   }

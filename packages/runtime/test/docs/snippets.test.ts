@@ -15,6 +15,10 @@ const folder = `${root}/packages/runtime/.cache/snippets-${process.pid}`
 
 beforeAll(() => {
   mkdirSync(folder, { recursive: true })
+  for (const { file, text } of pages().flatMap(blocksOf)) {
+    // What programs of the page import.
+    if (file !== undefined) writeFileSync(`${folder}/${file}`, text)
+  }
 })
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
