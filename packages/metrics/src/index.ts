@@ -1,3 +1,7 @@
+// For users.
+export { type MetricsRecording, recordMetrics } from './process/record-metrics.ts'
+export type { RecordOptions } from './process/options.ts'
+
 // For people who extend: what the metrics are, as data.
 export {
   type Declaration,
@@ -5,3 +9,4 @@ export {
   type MetricUnit,
   problemsOf,
 } from './declarations/declaration.ts'
+export { processMetrics } from './declarations/process.ts'

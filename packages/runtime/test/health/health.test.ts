@@ -77,7 +77,7 @@ test('is red, and asks for a restart, when a consumer has stopped by itself', as
   expect(['reading', 'standby']).toContain(before.state)
   await millrace.publish(orders, { order: 'A-1' })
   await expect(consumer.done).rejects.toThrow('Consumer once stopped')
-  await expect(group.done).rejects.toThrow('no ink')
+  await expect(group.done).rejects.toThrow('failed for good')
   expect(consumer.health()).toMatchObject({ state: 'stopped', holdsLease: false })
   expect(consumer.health().reason).toContain('Consumer once stopped')
   expect(group.health().state).toBe('stopped')

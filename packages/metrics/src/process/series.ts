@@ -1,0 +1,124 @@
+import type { Declaration } from '../declarations/declaration.ts'
+
+/** One value under one set of labels. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>
+  value: number
+}
+
+/** Where an example of a bucket's values can be seen: in the trace with this id. */
+export interface Exemplar {
+  readonly traceId: string
+  readonly spanId: string
+  readonly value: number
+  /** In seconds since 1970. */
+  readonly atSeconds: number
+}
+
+/** Takes each observed value as well; for instruments that cannot take many at once. */
+export type Echo = (value: number, labels: Readonly<Record<string, string>>) => void
+
+/**
+ * Values counted by bucket. An observation costs some ten nanoseconds, where the usual libraries take
+ * half a microsecond: a consumer that catches up observes several hundred thousand in a second.
+ */
+export class HistogramSeries {
+  readonly labels: Readonly<Record<string, string>>
+  readonly bounds: readonly number[]
+  /** How many values lie in each bucket, and last those above all bounds; not cumulative. */
+  readonly counts: number[]
+  sum: number = 0
+  /** By bucket. */
+  readonly exemplars: Map<number, Exemplar> = new Map()
+  readonly #echoes: ReadonlySet<Echo>
+
+  constructor(
+    labels: Readonly<Record<string, string>>,
+    bounds: readonly number[],
+    echoes: ReadonlySet<Echo>,
+  ) {
+    this.labels = labels
+    this.bounds = bounds
+    this.counts = Array.from({ length: bounds.length + 1 }, () => 0)
+    this.#echoes = echoes
+  }
+
+  /** @param traceparent of the event, where it has one: sampled traces become exemplars */
+  observe(value: number, traceparent?: string): void {
+    const bucket = this.#bucketOf(value)
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1
+    this.sum += value
+    if (traceparent !== undefined) this.#exemplify(bucket, value, traceparent)
+    if (this.#echoes.size > 0) for (const echo of this.#echoes) echo(value, this.labels)
+  }
+
+  get count(): number {
+    let count = 0
+    for (const one of this.counts) count += one
+    return count
+  }
+
+  reset(): void {
+    this.counts.fill(0)
+    this.sum = 0
+    this.exemplars.clear()
+  }
+
+  #bucketOf(value: number): number {
+    const { bounds } = this
+    let bucket = 0
+    while (bucket < bounds.length && value > (bounds[bucket] ?? value)) bucket++
+    return bucket
+  }
+
+  #exemplify(bucket: number, value: number, traceparent: string): void {
+    // version-traceid-spanid-flags; the last bit of the flags says that the trace is kept.
+    const [, traceId, spanId, flags] = traceparent.split('-')
+    if (traceId === undefined || spanId === undefined || !/[13579bdf]$/.test(flags ?? '')) return
+    this.exemplars.set(bucket, { traceId, spanId, value, atSeconds: Date.now() / 1_000 })
+  }
+}
+
+/** All series of one metric, by their labels. */
+export class Metric<One extends { readonly labels: Readonly<Record<string, string>> }> {
+  readonly declaration: Declaration
+  readonly #make: (labels: Readonly<Record<string, string>>) => One
+  readonly #most: number
+  readonly #series = new Map<string, One>()
+
+  constructor(
+    declaration: Declaration,
+    most: number,
+    make: (labels: Readonly<Record<string, string>>) => One,
+  ) {
+    this.declaration = declaration
+    this.#most = most
+    this.#make = make
+  }
+
+  /** The series with these values of the labels, in the order in which they are declared. */
+  at(...values: readonly string[]): One {
+    const key = values.join('\0')
+    const known = this.#series.get(key)
+    if (known !== undefined) return known
+    // One that has no bound on what it is named after must not take all memory.
+    if (this.#series.size >= this.#most && values.some((value) => value !== OTHER))
+      return this.at(...values.map(() => OTHER))
+    const { labels } = this.declaration
+    const made = this.#make(Object.fromEntries(labels.map((label, i) => [label, values[i] ?? ''])))
+    this.#series.set(key, made)
+    return made
+  }
+
+  all(): Iterable<One> {
+    return this.#series.values()
+  }
+
+  /** Forgets all series, before what holds now is said anew. */
+  clear(): void {
+    this.#series.clear()
+  }
+}
+
+/** What labels say once there are too many series. */
+const OTHER = 'other'
