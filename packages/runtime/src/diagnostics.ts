@@ -224,6 +224,15 @@ export interface GapMet {
   /** Whether that number is certain. */
   readonly known: boolean
 }
+/** A consumer or member was paused, or may go on, because somebody administers its stream. */
+export interface AdminPaused {
+  readonly stream: string
+  readonly name: string
+  readonly paused: boolean
+  /** Who has paused it. */
+  readonly by: string
+  readonly reason: string
+}
 /** Blobs were removed from the blob store that nothing of the stream refers to any more. */
 export interface BlobsCollected {
   readonly stream: string
@@ -268,6 +277,7 @@ export interface Channels {
   readonly gap: Fact<GapMet>
   readonly abandoned: Fact<AbandonedFound>
   readonly blobsCollected: Fact<BlobsCollected>
+  readonly adminPaused: Fact<AdminPaused>
 }
 
 export const channels: Channels = {
@@ -296,6 +306,7 @@ export const channels: Channels = {
   gap: fact<GapMet>('millrace:retention:gap'),
   abandoned: fact<AbandonedFound>('millrace:retention:abandoned'),
   blobsCollected: fact<BlobsCollected>('millrace:retention:blobs'),
+  adminPaused: fact<AdminPaused>('millrace:admin:paused'),
 }
 
 function fact<Message extends object>(name: string): Fact<Message> {

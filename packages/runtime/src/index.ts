@@ -53,6 +53,23 @@ export type {
 export type { Health } from './health/health.ts'
 export type { ReadHealth, ReadState } from './health/read-health.ts'
 export type { ClockOffset } from './health/clock-offset.ts'
+export type { StreamAdmin } from './admin/stream-admin.ts'
+export type {
+  CallOptions,
+  DeleteOptions,
+  PauseOptions,
+  ReplayOptions,
+  ResetOptions,
+  ResumeOptions,
+  TrimOptions,
+  TrimTo,
+} from './admin/options.ts'
+export type { StreamPause } from './admin/pauses.ts'
+export type { CreateReport } from './admin/create.ts'
+export type { DeleteReport } from './admin/delete.ts'
+export type { ReplayReport } from './admin/replay.ts'
+export type { ResetReport } from './admin/reset.ts'
+export type { TrimReport, UnreadLoss } from './admin/trim.ts'
 export type { RemoveOptions } from './retention/remove.ts'
 export type { DeliveryContext, GroupDeliveryContext } from './delivery/context.ts'
 export type { DeadLetterReason } from './delivery/dead-letter-fields.ts'
@@ -95,6 +112,7 @@ export {
   type Checkpointed,
   type Claimed,
   type AbandonedFound,
+  type AdminPaused,
   type BlobsCollected,
   type ConnectionClosed,
   type ConnectionOpened,

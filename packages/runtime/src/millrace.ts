@@ -1,3 +1,4 @@
+import { StreamAdmin } from './admin/stream-admin.ts'
 import {
   type ConnectOptions,
   type RedisAddress,
@@ -202,6 +203,12 @@ export class Millrace {
     this.#assertOpen()
     const hold = (): (() => void) => this.#janitor.hold(stream, true)
     return this.#track(new Extension<Input>(this.#core, stream, packageName, hold))
+  }
+
+  /** For whoever looks after a stream: create, pause, trim, reset, replay, delete. */
+  admin(stream: EventStream<never, unknown>): StreamAdmin {
+    this.#assertOpen()
+    return new StreamAdmin(this.#core, stream)
   }
 
   /** The truth about a stream and everyone who reads it: positions, lag, holders, members. */

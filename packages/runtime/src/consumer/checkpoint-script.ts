@@ -1,3 +1,4 @@
+import { PAUSED_FIELD, pauseOf, type StreamPause } from '../admin/pauses.ts'
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
 import { activityLua } from '../retention/activity-lua.ts'
@@ -16,7 +17,7 @@ KEYS 1 stream, 2 meta, then state and redrive stream of each consumer
 ARGV for each consumer 11: name, token, incarnation, position to start from, position to store or '',
   ids that may be the greatest instead, with commas around, index or '', ranges or '=' for unchanged,
   attempts or '=' for unchanged, '1' to release the lease, the gap that its owner was told of or ''
-Answers {incarnation, last-generated-id or '', entries-added}, then for each consumer
+Answers {incarnation, last-generated-id or '', entries-added, pauses or ''}, then for each consumer
   1 or {'OK', note, length of its redrive stream, gap or ''}, {'LOST'}, {'RECREATED'} or {'REWIND',
   stored position, greatest ids found}
 ]]
@@ -24,7 +25,8 @@ ${streamIdLua}
 ${activityLua}
 ${gapLua}
 local stream, meta = KEYS[1], KEYS[2]
-local incarnation = redis.call('HGET', meta, 'incarnation') or ''
+local known = redis.call('HMGET', meta, 'incarnation', '${PAUSED_FIELD}')
+local incarnation = known[1] or ''
 local last, added, deleted, first = '', 0, '0-0', nil
 if redis.call('EXISTS', stream) == 1 then
   local info = redis.call('XINFO', 'STREAM', stream)
@@ -136,7 +138,7 @@ local function store(state, redrive, a)
   return {'OK', note, redriving, gap}
 end
 
-local answers = {{incarnation, last, added}}
+local answers = {{incarnation, last, added, known[2] or ''}}
 for i = 3, #KEYS, 2 do
   local answer = store(KEYS[i], KEYS[i + 1], 1 + (i - 3) / 2 * 11)
   if answer ~= 1 and answer['err'] then answer = {'ERROR', answer['err']} end
@@ -176,6 +178,8 @@ export type CheckpointAnswer =
       readonly redriving: number
       /** Events that were removed before they were processed, and that nobody was told of. */
       readonly gap: ReportedGap | undefined
+      /** What pauses the consumer, if somebody who administers the stream wants that. */
+      readonly pause: StreamPause | undefined
     }
   | { readonly outcome: 'lost' }
   | { readonly outcome: 'recreated' }
@@ -213,21 +217,32 @@ export async function checkpoint(
     ],
     args,
   )) as unknown[]
-  return reply
-    .slice(1)
-    .map((answer, i) =>
-      Array.isArray(answer) ? answerOf(answer.map(String), requests[i]?.incarnation ?? '') : STORED,
-    )
+  const paused = String((reply[0] as unknown[])[3])
+  return reply.slice(1).map((answer, i) => {
+    const request = requests[i]
+    if (!Array.isArray(answer)) return storedAnswer(pauseOf(paused, request?.name ?? ''))
+    const pause = pauseOf(paused, request?.name ?? '')
+    return answerOf(answer.map(String), request?.incarnation ?? '', pause)
+  })
 }
 
-const STORED: CheckpointAnswer = {
+function storedAnswer(pause: StreamPause | undefined): CheckpointAnswer {
+  return pause === undefined ? STORED : { ...STORED, pause }
+}
+
+const STORED = {
   outcome: 'ok',
   imageRecreated: false,
   redriving: 0,
   gap: undefined,
-}
+  pause: undefined,
+} as const
 
-function answerOf(text: readonly string[], incarnation: string): CheckpointAnswer {
+function answerOf(
+  text: readonly string[],
+  incarnation: string,
+  pause: StreamPause | undefined,
+): CheckpointAnswer {
   switch (text[0]) {
     case 'OK':
       return {
@@ -235,6 +250,7 @@ function answerOf(text: readonly string[], incarnation: string): CheckpointAnswe
         imageRecreated: text[1] === 'image',
         redriving: Number(text[2] ?? 0),
         gap: reportedGap(text[3] ?? '', incarnation),
+        pause,
       }
     case 'LOST':
       return { outcome: 'lost' }

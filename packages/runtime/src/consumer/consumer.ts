@@ -1,3 +1,4 @@
+import { AdministrativePause } from '../admin/administrative-pause.ts'
 import { fromRedis } from '../connection/redis-errors.ts'
 import type { Core } from '../core.ts'
 import { channels, type LeaseChanged } from '../diagnostics.ts'
@@ -63,6 +64,7 @@ export class Consumer<Data> {
   readonly #closing = new AbortController()
   readonly #ready = Promise.withResolvers<void>()
   readonly #done = Promise.withResolvers<void>()
+  readonly #administrativePause: AdministrativePause
   /** Made with the first reason: most consumers are never paused. */
   #pauses: Set<string> | undefined
   readonly #running = new Map<string, RunningHandler>()
@@ -99,6 +101,17 @@ export class Consumer<Data> {
     // Both are for whoever looks; a consumer that nobody awaits must not end the process.
     this.ready.catch(() => undefined)
     this.done.catch(() => undefined)
+    this.#administrativePause = new AdministrativePause(
+      { stream: stream.name, name: options.name },
+      {
+        hold: (reason) => {
+          this.pause(reason)
+        },
+        release: (reason) => {
+          this.resume(reason)
+        },
+      },
+    )
     this.#offSignal = onAbort(options.signal, () => void this.close())
   }
 
@@ -409,6 +422,9 @@ export class Consumer<Data> {
       handler,
       running: this.#running,
       isPaused: () => this.#pauses !== undefined && this.#pauses.size > 0,
+      notePause: (pause) => {
+        this.#administrativePause.note(pause)
+      },
     }
   }
 
@@ -420,6 +436,12 @@ export class Consumer<Data> {
   }
 
   #report(change: LeaseChanged['change'], token: string, reason: string): void {
-    channels.leaseChanged.publish({ stream: this.#stream.name, name: this.name, change, token, reason })
+    channels.leaseChanged.publish({
+      stream: this.#stream.name,
+      name: this.name,
+      change,
+      token,
+      reason,
+    })
   }
 }

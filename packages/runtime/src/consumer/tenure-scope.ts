@@ -1,3 +1,4 @@
+import type { StreamPause } from '../admin/pauses.ts'
 import type { Core } from '../core.ts'
 import type { MillraceError } from '../errors.ts'
 import type { Decode } from '../stream/decode.ts'
@@ -35,4 +36,6 @@ export interface TenureScope<Data> {
   readonly running: Map<string, RunningHandler>
   /** Whether the user has paused the consumer. */
   readonly isPaused: () => boolean
+  /** Told with each answer whether whoever administers the stream has paused the consumer. */
+  readonly notePause: (pause: StreamPause | undefined) => void
 }

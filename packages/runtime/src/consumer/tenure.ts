@@ -148,6 +148,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   }
 
   begin(): void {
+    this.#scope.notePause(this.#grant.pause)
     this.#scope.pulse.add(this)
     this.#scope.feed.adopt(this.#grant.incarnation)
     if (this.#grant.gap !== undefined && !this.#passGap(this.#grant.gap)) return
@@ -314,6 +315,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     switch (answer.outcome) {
       case 'ok':
         this.#confirmed(request, sentMs)
+        this.#scope.notePause(answer.pause)
         if (answer.gap !== undefined) this.#passGap(answer.gap)
         if (answer.imageRecreated) reportNewImage(this.#scope, this.watermark, this.#stored)
         this.#proceed(request)

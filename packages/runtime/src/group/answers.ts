@@ -1,3 +1,4 @@
+import type { StreamPause } from '../admin/pauses.ts'
 import { MillraceError } from '../errors.ts'
 import type { ReportedGap } from '../retention/gap.ts'
 import { type MemberRecord, parseMemberRecord } from './member-record.ts'
@@ -32,6 +33,8 @@ export interface Joined {
   readonly pending: readonly PendingEntry[]
   /** Events that were removed before the group had processed them, and that nobody was told of. */
   readonly gap: ReportedGap | undefined
+  /** What pauses the group, if somebody who administers the stream wants that. */
+  readonly pause: StreamPause | undefined
 }
 
 /** Why a script refused its caller. */
@@ -52,6 +55,7 @@ export interface BeatAnswer {
   readonly lastId: string
   readonly others: readonly OtherMember[]
   readonly gap: ReportedGap | undefined
+  readonly pause: StreamPause | undefined
 }
 
 export interface ClaimAnswer {

@@ -1,3 +1,4 @@
+import { pauseOf } from '../admin/pauses.ts'
 import { evaluate, type Script, type ScriptArgument } from '../connection/script.ts'
 import type { WaitOptions } from '../connection/connections.ts'
 import type { Session } from '../connection/session.ts'
@@ -119,6 +120,7 @@ export class GroupCommands {
       expired: Number(reply[8]),
       pending: pendingEntries(reply[9]),
       gap: reportedGap(String(reply[10]), incarnation),
+      pause: pauseOf(String(reply[11]), group),
     }
   }
 
@@ -162,6 +164,7 @@ export class GroupCommands {
       lastId: String(reply[4]),
       others: otherMembers(reply[5] as readonly unknown[]),
       gap: reportedGap(String(reply[6]), identity.incarnation),
+      pause: pauseOf(String(reply[7]), group),
     }
   }
 

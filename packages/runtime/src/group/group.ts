@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { AdministrativePause } from '../admin/administrative-pause.ts'
 import type { Core } from '../core.ts'
 import { MillraceError } from '../errors.ts'
 import { judgeNow, type ReadFacts, type ReadHealth } from '../health/read-health.ts'
@@ -55,6 +56,7 @@ export class ConsumerGroup<Data> {
   readonly #closed = Promise.withResolvers<void>()
   readonly #done = Promise.withResolvers<void>()
   readonly #pauses = new Set<string>()
+  readonly #administrativePause: AdministrativePause
   #state: GroupState = 'idle'
   #parts: { readonly workbench: Workbench<Data>; readonly loop: MemberLoop<Data> } | undefined
   #running: Promise<void> = Promise.resolve()
@@ -70,6 +72,17 @@ export class ConsumerGroup<Data> {
     this.#stream = stream
     this.#options = resolveGroupOptions(options, () => `member-${randomBytes(4).toString('hex')}`)
     this.name = this.#options.name
+    this.#administrativePause = new AdministrativePause(
+      { stream: stream.name, name: this.name },
+      {
+        hold: (reason) => {
+          this.#hold(reason)
+        },
+        release: (reason) => {
+          this.#release(reason)
+        },
+      },
+    )
     // Nobody has to listen to these.
     this.#ready.promise.catch(() => undefined)
     this.#done.promise.catch(() => undefined)
@@ -149,7 +162,13 @@ export class ConsumerGroup<Data> {
         binary,
         verify: (signal) => this.#core.verify(this.#stream, signal),
       },
-      { joined: this.#ready.resolve, stop },
+      {
+        joined: this.#ready.resolve,
+        stop,
+        notePause: (pause) => {
+          this.#administrativePause.note(pause)
+        },
+      },
     )
     this.#parts = { workbench, loop }
     workbench.paused = this.#pauses.size > 0
@@ -184,16 +203,12 @@ export class ConsumerGroup<Data> {
   /** Starts and reads nothing more until every reason is taken back; handlers that run go on. */
   pause(reason = 'user'): void {
     expectState('pause', this.#state, ['idle', 'running'], this.name)
-    this.#pauses.add(reason)
-    if (this.#parts === undefined) return
-    this.#parts.workbench.paused = true
-    void this.#parts.loop.interruptRead()
+    this.#hold(reason)
   }
 
   resume(reason = 'user'): void {
     expectState('resume', this.#state, ['idle', 'running'], this.name)
-    this.#pauses.delete(reason)
-    if (this.#parts !== undefined) this.#parts.workbench.paused = this.#pauses.size > 0
+    this.#release(reason)
   }
 
   /**
@@ -236,6 +251,18 @@ export class ConsumerGroup<Data> {
     if (this.#stopError !== undefined) return 'stopped'
     if (this.#state === 'idle' || this.#state === 'running') return running
     return 'closing'
+  }
+
+  #hold(reason: string): void {
+    this.#pauses.add(reason)
+    if (this.#parts === undefined) return
+    this.#parts.workbench.paused = true
+    void this.#parts.loop.interruptRead()
+  }
+
+  #release(reason: string): void {
+    this.#pauses.delete(reason)
+    if (this.#parts !== undefined) this.#parts.workbench.paused = this.#pauses.size > 0
   }
 
   #stop(error: MillraceError): void {

@@ -1,3 +1,4 @@
+import type { StreamPause } from '../admin/pauses.ts'
 import { channels } from '../diagnostics.ts'
 import type { Core } from '../core.ts'
 import { isMillraceError } from '../errors.ts'
@@ -31,6 +32,7 @@ export class Keeper<Data> {
   readonly #workbench: Workbench<Data>
   readonly #refused: (membership: Membership, refusal: Refusal) => void
   readonly #gaps: GapWatch
+  readonly #notePause: (pause: StreamPause | undefined) => void
   readonly #facts: { readonly stream: string; readonly name: string }
   readonly #alarm = new CountAlarm()
   #observations: Observations = nothingSeen
@@ -45,6 +47,7 @@ export class Keeper<Data> {
     workbench: Workbench<Data>,
     refused: (membership: Membership, refusal: Refusal) => void,
     gaps: GapWatch,
+    notePause: (pause: StreamPause | undefined) => void,
     facts: { readonly stream: string; readonly name: string },
   ) {
     this.#core = core
@@ -53,6 +56,7 @@ export class Keeper<Data> {
     this.#workbench = workbench
     this.#refused = refused
     this.#gaps = gaps
+    this.#notePause = notePause
     this.#facts = facts
   }
 
@@ -110,6 +114,7 @@ export class Keeper<Data> {
     }
     this.#membership.confirm(sentMs)
     if (answer.gap !== undefined) this.#gaps.meet(answer.gap)
+    this.#notePause(answer.pause)
     this.#workbench.confirmed()
     const nowMs = clock.monotonicMs()
     const seen = sends > 1 ? nothingSeen : this.#observations

@@ -1,3 +1,4 @@
+import type { StreamPause } from '../admin/pauses.ts'
 import { channels } from '../diagnostics.ts'
 import type { OwnLink } from '../connection/connections.ts'
 import type { Session } from '../connection/session.ts'
@@ -20,6 +21,8 @@ import type { Workbench } from './workbench.ts'
 export interface MemberLoopPorts {
   /** It has become a member, for the first time or again. */
   joined(): void
+  /** Whether whoever administers the stream has paused the group. */
+  notePause(pause: StreamPause | undefined): void
   /** Nothing but another configuration helps. */
   stop(error: MillraceError): void
 }
@@ -230,6 +233,7 @@ export class MemberLoop<Data> {
     )
     workbench.adopt(unknown, { redelivered: false, quarantined: false })
     this.#announce(joined, membership)
+    this.#ports.notePause(joined.pause)
     workbench.membership = membership
     this.#keep(membership)
     if (joined.gap !== undefined) this.#gaps.meet(joined.gap)
@@ -248,6 +252,9 @@ export class MemberLoop<Data> {
       this.#workbench,
       refused,
       this.#gaps,
+      (pause) => {
+        this.#ports.notePause(pause)
+      },
       this.#facts,
     )
     this.#keeper = keeper

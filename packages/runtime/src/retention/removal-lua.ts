@@ -7,18 +7,7 @@
  * above it, each pending entry). From one such place to the next, all entries are alike, and XTRIM tells
  * how many it removed.
  */
-export const removalLua: string = `
-local removed, more = 0, false
-local budget = {entries = tonumber(ARGV[6]), steps = 512, bytes = 4194304}
-local function out_of_budget()
-  if budget.entries > 0 and budget.steps > 0 and budget.bytes > 0 then return false end
-  more = true
-  return true
-end
-local function weigh(entry)
-  for _, text in ipairs(entry[2]) do budget.bytes = budget.bytes - #text end
-end
-
+export const removalLua: string = expiringLua(`
 -- Asked first, because XREVRANGE that ends before the first entry goes through the whole stream.
 local function is_any_before(cut)
   local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
@@ -46,8 +35,50 @@ local function remove_some(cut, most)
   removed = removed + count
   return count
 end
+`)
 
-local function remove_up_to(cut, most)
+/**
+ * Lua that does all of this but the removing, for a dry run. It reads entries, a bounded number at a time, and
+ * goes on behind the last one that it has looked at: `cursor`, a local of the script.
+ */
+export const countingLua: string = expiringLua(`
+local function is_any_before(cut)
+  local oldest = redis.call('XRANGE', stream, '(' .. cursor, '+', 'COUNT', 1)[1]
+  return oldest and not cut_before(cut, cut_of(oldest[1], false))
+end
+
+local function remove_some(cut, most)
+  local count = 0
+  while count < most do
+    local page = redis.call('XRANGE', stream, '(' .. cursor, (cut.open and '(' or '') .. cut.id,
+      'COUNT', whole(math.min(most - count, 16)))
+    for _, entry in ipairs(page) do weigh(entry) end
+    count = count + #page
+    if #page > 0 then cursor = page[#page][1] end
+    if #page < 16 then break end
+  end
+  trimmed = cursor
+  budget.entries = budget.entries - count
+  removed = removed + count
+  return count
+end
+`)
+
+function expiringLua(touching: string): string {
+  return `
+local removed, more = 0, false
+local pending_from = '-'
+local budget = {entries = tonumber(ARGV[6]), steps = 512, bytes = 4194304}
+local function out_of_budget()
+  if budget.entries > 0 and budget.steps > 0 and budget.bytes > 0 then return false end
+  more = true
+  return true
+end
+local function weigh(entry)
+  for _, text in ipairs(entry[2]) do budget.bytes = budget.bytes - #text end
+end
+
+${touching}local function remove_up_to(cut, most)
   while most > 0 and not out_of_budget() do
     local wanted = math.min(most, budget.entries)
     local count = remove_some(cut, wanted)
@@ -74,7 +105,7 @@ local function breaks_of(reader)
     for from, to in (above[1] or ''):gmatch('([%d%-]+)>([%d%-]+)') do done(from, to, 1) end
     for id in (above[2] or ''):gmatch('[^,]+') do done(id, id, 1) end
   elseif reader.native and reader.native['pending'] > 0 then
-    local page = redis.call('XPENDING', stream, reader.name, '-', '+', ARGV[7])
+    local page = redis.call('XPENDING', stream, reader.name, pending_from, '+', ARGV[7])
     for _, pending in ipairs(page) do done(pending[1], pending[1], -1, pending[1]) end
     if #page == tonumber(ARGV[7]) then limit = lesser(limit, cut_of(page[#page][1], false)) end
   end
@@ -175,3 +206,4 @@ local function settle_expired(readers)
   return counts
 end
 `
+}

@@ -1,6 +1,6 @@
 import { defineScript, type Script } from '../connection/script.ts'
-import { MEMBER_FIELD } from '../group/member-record.ts'
 import { LETTERS_FIELD, NAME_FIELD } from './names.ts'
+import { sightLua } from './sight-lua.ts'
 
 /** Removes a consumer or consumer group, if nobody works under its name. */
 export const removeScript: Script = defineScript(
@@ -8,12 +8,11 @@ export const removeScript: Script = defineScript(
   `#!lua flags=allow-oom
 --[[ Removes the state and the native group of a consumer or consumer group. What it has not processed is
 then no reason any more to keep anything. Its dead letters stay, unless they are to go as well.
-Somebody counts as alive who is not known to have released; the caller looks twice, a lease apart, and
-says the second time what it saw the first time.
 KEYS 1 stream, 2 meta, 3 state, 4 dead letters, 5 redrive
 ARGV 1 name, 2 kind, 3 what was seen of holder or members, or '', 4 '1' to discard dead letters
 Answers {'OK'}, {'ABSENT'}, {'KIND', kind}, or {'HELD', what is seen, longest lease in ms}
 ]]
+${sightLua}
 local stream, meta, state, name = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local kind = redis.call('HGET', state, 'kind')
 if not kind then
@@ -22,25 +21,7 @@ if not kind then
 end
 if kind ~= ARGV[2] then return {'KIND', kind} end
 
-local seen, longest = {}, 0
-if kind == 'consumer' then
-  local f = redis.call('HMGET', state, 'token', 'released', 'beat', 'leaseMs')
-  if f[1] and f[2] ~= '1' then
-    seen[1] = f[1] .. ' ' .. f[3]
-    longest = tonumber(f[4])
-  end
-else
-  local all = redis.call('HGETALL', state)
-  for i = 1, #all, 2 do
-    local lease, standing = all[i + 1]:match('^[^|]*|%d+|(%d+)|(%a+)|')
-    if all[i]:match('^${MEMBER_FIELD}') and standing == 'live' then
-      seen[#seen + 1] = all[i] .. ' ' .. all[i + 1]
-      longest = math.max(longest, tonumber(lease))
-    end
-  end
-  table.sort(seen)
-end
-local sight = table.concat(seen, '\\n')
+local sight, longest = sight_of(state, kind)
 if sight ~= '' and sight ~= ARGV[3] then return {'HELD', sight, longest} end
 
 redis.pcall('XGROUP', 'DESTROY', stream, name)

@@ -2,8 +2,8 @@ import { evaluate } from '../connection/script.ts'
 import type { Core, StreamLike } from '../core.ts'
 import { MillraceError } from '../errors.ts'
 import { boolean, abortSignal, optionProblems, throwProblems } from '../lifecycle/options.ts'
-import { pause, throwIfAborted } from '../lifecycle/signals.ts'
 import { assertName } from '../stream/keys.ts'
+import { lookTwice } from './look-twice.ts'
 import { removeScript } from './remove-script.ts'
 
 export interface RemoveOptions {
@@ -14,9 +14,6 @@ export interface RemoveOptions {
   readonly discardDeadLetters?: boolean
   readonly signal?: AbortSignal
 }
-
-/** A member that beats rarely must still be heard once in between. */
-const LEASES_BETWEEN_LOOKS = 1.1
 
 /**
  * Removes everything that Redis keeps about a consumer or consumer group; answers false when there was
@@ -54,18 +51,12 @@ export async function removeReader(
     )) as unknown[]
     return reply.map(String)
   }
-  const first = await look('')
-  let [outcome, seen = ''] = first
-  if (outcome === 'HELD') {
-    await pause(core.clock, Number(first[2]) * LEASES_BETWEEN_LOOKS, signal)
-    throwIfAborted(signal, 'Removing')
-    ;[outcome, seen = ''] = await look(seen)
-  }
+  const [outcome, seen] = (await lookTwice(core, look, signal, 'Removing')).map(String)
   if (outcome === 'HELD') {
     throw new MillraceError('NAME_IN_USE', `${what} ${name} is at work; close it first`, facts)
   }
   if (outcome === 'KIND') {
-    throw new MillraceError('NAME_IN_USE', `${name} is a ${seen}, not a ${kind}`, facts)
+    throw new MillraceError('NAME_IN_USE', `${name} is a ${seen ?? ''}, not a ${kind}`, facts)
   }
   return outcome === 'OK'
 }

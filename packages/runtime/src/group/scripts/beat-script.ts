@@ -1,3 +1,4 @@
+import { PAUSED_FIELD } from '../../admin/pauses.ts'
 import { defineScript, type Script } from '../../connection/script.ts'
 import { activityLua } from '../../retention/activity-lua.ts'
 import { gapLua } from '../../retention/gap-lua.ts'
@@ -13,7 +14,7 @@ KEYS 1 stream, 2 meta, 3 state, 4 redrive
 ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 host, 6 seconds after which a revoked record goes,
      7 the gap that the caller has told of or ''
 Answers {'OK', own pending, redrive length, entries-added, last-generated-id,
-  {name, record or '', pending or -1, ...}, gap or ''}
+  {name, record or '', pending or -1, ...}, gap or '', pauses or ''}
   or {'GONE'}, {'REVOKED'}, {'RECREATED'}, {'NOGROUP'}
 ]]
 ${activityLua}
@@ -26,7 +27,8 @@ local standing = standing_of(state, name, ARGV[3], ARGV[4])
 if standing ~= 'OK' then return {standing} end
 local native = native_group(stream, group)
 if not native then return {'NOGROUP'} end
-local incarnation = redis.call('HGET', meta, 'incarnation')
+local known = redis.call('HMGET', meta, 'incarnation', '${PAUSED_FIELD}')
+local incarnation = known[1]
 if incarnation ~= ARGV[4]:match('^(.-)/') then return {'RECREATED'} end
 
 local me = member_of(state, name)
@@ -82,6 +84,7 @@ counts[name] = nil
 for who, _ in pairs(counts) do tell(who, '') end
 local redrive = redis.pcall('XLEN', KEYS[4])
 if type(redrive) == 'table' then redrive = 0 end
-return {'OK', own, redrive, figures['entries-added'], figures['last-generated-id'], others, gap}
+return {'OK', own, redrive, figures['entries-added'], figures['last-generated-id'], others, gap,
+  known[2] or ''}
 `,
 )

@@ -1,3 +1,4 @@
+import { PAUSED_FIELD } from '../../admin/pauses.ts'
 import { defineScript, type Script } from '../../connection/script.ts'
 import { activityLua } from '../../retention/activity-lua.ts'
 import { NAME_FIELD } from '../../retention/names.ts'
@@ -15,7 +16,7 @@ KEYS 1 stream, 2 meta, 3 state
 ARGV 1 tag, 2 a new incarnation, 3 group, 4 consumer name, 5 nonce, 6 lease in ms, 7 host,
      8 start position: an id or 'latest', 9 predecessor's consumer name or '', 10 its token
 Answers {'OK', token, incarnation, generation, outcome, old position, position, predecessor, expired,
-  {id, idle, count, ... of all that is pending for the new name}, gap or ''}
+  {id, idle, count, ... of all that is pending for the new name}, gap or '', pauses or ''}
   where outcome is created, joined, group-recreated or recreated, and predecessor is NONE, OK, REVOKED
   or GONE;
   or {'REVOKED'} when others have claimed from the name before an answer could arrive;
@@ -128,6 +129,7 @@ repeat
 until #page < 500
 local generation = redis.call('HGET', state, 'generation')
 return {'OK', token, incarnation, generation, outcome, known[2] or position, position,
-  predecessor, expired, mine, redis.call('HGET', state, 'gap') or ''}
+  predecessor, expired, mine, redis.call('HGET', state, 'gap') or '',
+  redis.call('HGET', meta, '${PAUSED_FIELD}') or ''}
 `,
 )
