@@ -7,33 +7,49 @@ import { listOf, textOf } from './stream-reading.ts'
  * Counts entries where they are, so that no payload travels. It only reads (`EVAL_RO`), and looks at a page
  * at a time, so that large entries do not fill the server's memory.
  */
-const COUNT_SOURCE = `--[[ How many entries lie in parts of a stream, a bounded number at a time.
+const COUNT_SOURCE = `--[[ Counts the entries of a part of a stream, a bounded number at a time, and says where positions lie.
 KEYS 1 stream
-ARGV 1 most entries to count, 2 entries per page, then pairs: after this id, up to and with this id
-Answers how many commands it ran, then for each part it came to: entries, the first id or '', and where to
-go on when the bound was met, else ''
+ARGV 1 most entries to count, 2 entries per page, 3 the id to begin after, 4 the last id to count, then
+  positions from the smallest on, none before where it begins
+Answers how many commands it ran, how many entries it counted, where to go on when the bound was met, else
+'', and for each position that it has passed: how many entries it had counted before, and the id after it
 ]]
-local left, page = tonumber(ARGV[1]), tonumber(ARGV[2])
-local answer = {0}
-for i = 3, #ARGV, 2 do
-  if left <= 0 then break end
-  local cursor, counted, first, on = ARGV[i], 0, '', ''
-  while true do
-    local most = math.min(page, left)
-    local entries = redis.call('XRANGE', KEYS[1], '(' .. cursor, ARGV[i + 1], 'COUNT', most)
-    answer[1] = answer[1] + 1
-    if #entries > 0 then
-      if first == '' then first = entries[1][1] end
-      cursor = entries[#entries][1]
-      counted, left = counted + #entries, left - #entries
-    end
-    if #entries < most then break end
-    if left <= 0 then on = cursor break end
-  end
-  answer[#answer + 1] = counted
-  answer[#answer + 1] = first
-  answer[#answer + 1] = on
+local left, page, cursor, last = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local function greater(a, b)
+  if #a ~= #b then return #a > #b end
+  return a > b
 end
+local function is_after(a, b)
+  local a_ms, a_sequence = a:match('^(%d+)-(%d+)$')
+  local b_ms, b_sequence = b:match('^(%d+)-(%d+)$')
+  if a_ms == b_ms then return greater(a_sequence, b_sequence) end
+  return greater(a_ms, b_ms)
+end
+local ran, counted, on, passed, position = 0, 0, '', {}, 5
+while true do
+  local most = math.min(page, left)
+  local entries = redis.call('XRANGE', KEYS[1], '(' .. cursor, last, 'COUNT', most)
+  ran = ran + 1
+  while ARGV[position] and #entries > 0 and is_after(entries[#entries][1], ARGV[position]) do
+    local low, high = 1, #entries
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      if is_after(entries[middle][1], ARGV[position]) then high = middle else low = middle + 1 end
+    end
+    passed[#passed + 1] = counted + low - 1
+    passed[#passed + 1] = entries[low][1]
+    position = position + 1
+  end
+  counted, left = counted + #entries, left - #entries
+  if #entries < most then break end
+  cursor = entries[#entries][1]
+  if left <= 0 then
+    on = cursor
+    break
+  end
+end
+local answer = {ran, counted, on}
+for i = 1, #passed do answer[i + 3] = passed[i] end
 return answer
 `
 const COUNT_SHA = createHash('sha1').update(COUNT_SOURCE).digest('hex')
@@ -75,24 +91,17 @@ export interface CountBudget {
 
 interface Progress {
   readonly task: CountTask
-  /** What lies between the positions, from the end backwards: what is counted once counts for all before. */
-  readonly parts: Part[]
-  readonly counts: Map<string, Count>
-  total: number
-  firstId: string
-}
-
-interface Part {
-  readonly position: string
-  readonly upTo: string
-  after: string
-  events: number
-  firstId: string
+  /** From the smallest on. */
+  readonly positions: readonly string[]
+  /** What was found out of the first of them. */
+  readonly passed: { readonly countedBefore: number; readonly firstId: string }[]
+  counted: number
+  cursor: string
 }
 
 /**
- * Counts what lies behind positions, for each task from its end backwards, as far as the budget goes, which
- * is taken from.
+ * Counts what lies behind positions, for each stream once from the smallest position on, as far as the budget
+ * goes, which is taken from.
  */
 export async function countBehind(
   tasks: readonly CountTask[],
@@ -100,8 +109,8 @@ export async function countBehind(
   signal: AbortSignal,
   onFailure: (reply: Reply) => void,
 ): Promise<Counted> {
-  let open = tasks.map(begin)
-  const done = new Map(open.map(({ task, counts }) => [task, counts]))
+  let open: readonly Progress[] = tasks.map(begin)
+  const done = new Map<CountTask, ReadonlyMap<string, Count>>()
   let usesSource = false
   let insideCommands = 0
   while (open.length > 0 && budget.commands > 1 && budget.events > 0) {
@@ -117,11 +126,12 @@ export async function countBehind(
         forgotten = true
         next.push(progress)
       } else if (reply.failure === undefined) {
-        const { commands, events } = learn(progress, listOf(reply.value))
+        const { commands, events, isDone } = learn(progress, listOf(reply.value))
         budget.commands -= commands
         insideCommands += commands
         budget.events -= events
-        if (progress.parts.length > 0) next.push(progress)
+        if (isDone) done.set(progress.task, countsOf(progress))
+        else next.push(progress)
       } else onFailure(reply)
     }
     usesSource = forgotten
@@ -131,15 +141,8 @@ export async function countBehind(
 }
 
 function begin(task: CountTask): Progress {
-  const positions = [...new Set(task.positions)].toSorted((a, b) => compareIds(b, a))
-  const parts = positions.map((position, index) => ({
-    position,
-    after: position,
-    upTo: positions[index - 1] ?? task.end,
-    events: 0,
-    firstId: '',
-  }))
-  return { task, parts, counts: new Map(), total: 0, firstId: '' }
+  const positions = [...new Set(task.positions)].toSorted(compareIds)
+  return { task, positions, passed: [], counted: 0, cursor: positions[0] ?? task.end }
 }
 
 /** As many as can be paid for, each with what it may at most cost. */
@@ -147,7 +150,7 @@ function affordable(open: readonly Progress[], budget: CountBudget): readonly Pr
   let { commands, events } = budget
   const round: Progress[] = []
   for (const progress of open) {
-    commands -= 1 + mostPages(progress)
+    commands -= 1 + mostPages(progress.task)
     events -= mostOf(progress.task)
     if (round.length > 0 && (commands < 0 || events < 0)) break
     if (commands < 0) break
@@ -156,8 +159,8 @@ function affordable(open: readonly Progress[], budget: CountBudget): readonly Pr
   return round
 }
 
-function mostPages({ task, parts }: Progress): number {
-  return parts.length + Math.ceil(mostOf(task) / pageOf(task))
+function mostPages(task: CountTask): number {
+  return Math.ceil(mostOf(task) / pageOf(task))
 }
 
 /** How many entries one script may count. */
@@ -192,31 +195,32 @@ async function ask(
   return replies
 }
 
-function commandOf({ task, parts }: Progress, usesSource: boolean): Command {
-  const pairs = parts.flatMap(({ after, upTo }) => [after, upTo])
-  const args = [1, task.key, mostOf(task), pageOf(task), ...pairs]
+function commandOf(progress: Progress, usesSource: boolean): Command {
+  const { task, positions, passed, cursor } = progress
+  const left = positions.slice(passed.length)
+  const args = [1, task.key, mostOf(task), pageOf(task), cursor, task.end, ...left]
   return usesSource ? ['eval_ro', COUNT_SOURCE, ...args] : ['evalsha_ro', COUNT_SHA, ...args]
 }
 
 /** Answers what it cost. */
-function learn(progress: Progress, answer: readonly unknown[]): CountBudget {
-  let events = 0
-  for (let i = 1; i + 2 < answer.length; i += 3) {
-    const [part] = progress.parts
-    if (part === undefined) break
-    const counted = Number(answer[i])
-    events += counted
-    part.events += counted
-    if (part.firstId === '') part.firstId = textOf(answer[i + 1])
-    const goOn = textOf(answer[i + 2])
-    if (goOn !== '') {
-      part.after = goOn
-      break
-    }
-    progress.total += part.events
-    if (part.firstId !== '') progress.firstId = part.firstId
-    progress.counts.set(part.position, { events: progress.total, firstId: progress.firstId })
-    progress.parts.shift()
+function learn(
+  progress: Progress,
+  [ran, counted, cursor, ...passed]: readonly unknown[],
+): CountBudget & { readonly isDone: boolean } {
+  for (let i = 0; i + 1 < passed.length; i += 2) {
+    const countedBefore = progress.counted + Number(passed[i])
+    progress.passed.push({ countedBefore, firstId: textOf(passed[i + 1]) })
   }
-  return { commands: Number(answer[0]), events }
+  progress.counted += Number(counted)
+  progress.cursor = textOf(cursor)
+  return { commands: Number(ran), events: Number(counted), isDone: progress.cursor === '' }
+}
+
+function countsOf({ positions, passed, counted }: Progress): ReadonlyMap<string, Count> {
+  return new Map(
+    positions.map((position, index) => {
+      const { countedBefore = counted, firstId = '' } = passed[index] ?? {}
+      return [position, { events: counted - countedBefore, firstId }]
+    }),
+  )
 }

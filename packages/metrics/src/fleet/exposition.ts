@@ -8,14 +8,17 @@ export const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8'
  * are written as they come instead of being kept in a registry.
  */
 export class Exposition {
-  readonly #lines = new Map<FleetMetric, string[]>()
+  readonly #families = new Map<FleetMetric, { readonly name: string; samples: string }>()
 
   /** @param labels as {@link labelsOf} wrote them, in the order in which the metric declares them */
   add(metric: FleetMetric, labels: string, value: number): void {
-    let lines = this.#lines.get(metric)
-    if (lines === undefined) this.#lines.set(metric, (lines = []))
-    const { name } = fleetMetrics[metric]
-    lines.push(labels === '' ? `${name} ${value}` : `${name}{${labels}} ${value}`)
+    let family = this.#families.get(metric)
+    if (family === undefined) {
+      family = { name: fleetMetrics[metric].name, samples: '' }
+      this.#families.set(metric, family)
+    }
+    family.samples +=
+      labels === '' ? `${family.name} ${value}\n` : `${family.name}{${labels}} ${value}\n`
   }
 
   /** Undefined means not known: then there is no sample. */
@@ -24,13 +27,13 @@ export class Exposition {
   }
 
   toString(): string {
-    const families: string[] = []
-    for (const [metric, lines] of this.#lines) {
-      const { name, type, meaning } = fleetMetrics[metric]
+    let text = ''
+    for (const [metric, { name, samples }] of this.#families) {
+      const { type, meaning } = fleetMetrics[metric]
       const help = meaning.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-      families.push(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('\n')}\n`)
+      text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples}`
     }
-    return families.join('')
+    return text
   }
 }
 
