@@ -7,6 +7,8 @@ export type Command =
       readonly benchmark: string
       readonly jsonPath: string | undefined
       readonly quick: boolean
+      readonly minutes: number | undefined
+      readonly policies: readonly string[]
     }
 
 /** The command line makes no sense; the message says why. */
@@ -25,8 +27,21 @@ export function parseCommandLine(args: readonly string[], benchmarks: readonly s
   if (more.length > 0)
     throw new UsageError(`one benchmark at a time, please: ${more.join(' ')} is too much`)
   if (values.json === '') throw new UsageError('--json needs the name of a file')
-  return { is: 'run', benchmark, jsonPath: values.json, quick: values.quick ?? false }
+  const minutes = values.minutes === undefined ? undefined : Number(values.minutes)
+  if (minutes !== undefined && !(minutes > 0 && minutes <= MOST_MINUTES))
+    throw new UsageError(`--minutes must be a number above 0 and up to ${MOST_MINUTES}`)
+  return {
+    is: 'run',
+    benchmark,
+    jsonPath: values.json,
+    quick: values.quick ?? false,
+    minutes,
+    policies: values.policy ?? [],
+  }
 }
+
+/** Longer than anybody waits. */
+const MOST_MINUTES = 1_440
 
 export function usage(
   benchmarks: readonly { readonly name: string; readonly summary: string }[],
@@ -38,6 +53,8 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).j
 
   --json <file>  write criteria, ratios, values, all rounds and the environment there
   --quick        less of everything, and loose bounds that hold on a machine that does other work too
+  --minutes <n>  how long to measure, for a benchmark that measures over time
+  --policy <p>   only this policy, for a benchmark that has some; may be repeated
   --help         this text
 
 A Redis of its own is started for the run, and emptied between the variants; REDIS_URL is not used.
@@ -46,7 +63,13 @@ Profiles of all measured processes: NODE_OPTIONS="--cpu-prof --cpu-prof-dir=prof
 }
 
 function parse(args: readonly string[]): {
-  values: { help?: boolean | undefined; json?: string | undefined; quick?: boolean | undefined }
+  values: {
+    help?: boolean | undefined
+    json?: string | undefined
+    quick?: boolean | undefined
+    minutes?: string | undefined
+    policy?: string[] | undefined
+  }
   positionals: string[]
 } {
   try {
@@ -57,6 +80,8 @@ function parse(args: readonly string[]): {
         help: { type: 'boolean', short: 'h' },
         json: { type: 'string' },
         quick: { type: 'boolean' },
+        minutes: { type: 'string' },
+        policy: { type: 'string', multiple: true },
       },
     })
   } catch (error) {

@@ -1,13 +1,15 @@
 import { open, writeFile } from 'node:fs/promises'
+import { backpressure } from './backpressure/benchmark.ts'
 import { type Command, parseCommandLine, usage, UsageError } from './command-line.ts'
 import { fanout } from './fanout/benchmark.ts'
 import { describeEnvironment } from './harness/environment.ts'
 import { describe, type Report } from './harness/report.ts'
 import { type Benchmark, Workbench } from './harness/workbench.ts'
 import { latency } from './latency/benchmark.ts'
+import { retention } from './retention/benchmark.ts'
 import { throughput } from './throughput/benchmark.ts'
 
-const benchmarks: readonly Benchmark[] = [throughput, latency, fanout]
+const benchmarks: readonly Benchmark[] = [throughput, latency, fanout, retention, backpressure]
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -30,16 +32,30 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<number> {
-  const { quick, jsonPath } = command
+  const { quick, jsonPath, minutes, policies } = command
   const benchmark = benchmarks.find(({ name }) => name === command.benchmark)
   if (benchmark === undefined) throw new UsageError(`${command.benchmark} is not a benchmark`)
+  checkTaken(benchmark, command)
   // A place that cannot be written to is better known before the minutes of measuring.
   if (jsonPath !== undefined) await (await open(jsonPath, 'a')).close()
-  await using bench = await Workbench.open({ quick, tell: (line) => console.error(line) })
+  const tell = (line: string): void => console.error(line)
+  await using bench = await Workbench.open({ quick, minutes, policies, tell })
   const environment = describeEnvironment(bench.serverVersion)
   const findings = await benchmark.run(bench)
   const report: Report = { benchmark: benchmark.name, ...findings, environment }
   if (jsonPath !== undefined) await writeFile(jsonPath, `${JSON.stringify(report, null, 2)}\n`)
   console.log(describe(report))
   return report.criteria.every(({ pass }) => pass) ? 0 : 1
+}
+
+/** @throws UsageError for options that the benchmark would not look at */
+function checkTaken(
+  { name, takes }: Benchmark,
+  { minutes, policies }: Extract<Command, { is: 'run' }>,
+): void {
+  if (takes === undefined && (minutes !== undefined || policies.length > 0))
+    throw new UsageError(`${name} takes neither --minutes nor --policy`)
+  const unknown = policies.find((policy) => takes?.policies.includes(policy) === false)
+  if (unknown !== undefined)
+    throw new UsageError(`${unknown} is not a policy; there are ${takes?.policies.join(', ')}`)
 }

@@ -1,6 +1,7 @@
 import type { Criterion } from './criterion.ts'
 import type { Environment } from './environment.ts'
 import type { Sample } from './samples.ts'
+import { plot, type Series } from './plot.ts'
 import { table } from './table.ts'
 
 /** What a benchmark found out. */
@@ -9,6 +10,8 @@ export interface Findings {
   readonly ratios: Readonly<Record<string, number>>
   readonly values: Readonly<Record<string, number>>
   readonly rounds: readonly Sample[]
+  /** What was measured over time, where that was the point. */
+  readonly series?: readonly Series[]
 }
 
 /** The content of the `--json` file. */
@@ -21,6 +24,7 @@ export interface Report extends Findings {
 export function describe(report: Report): string {
   const { environment, criteria, ratios, values } = report
   return [
+    ...(report.series ?? []).map(plot),
     `${report.benchmark} on ${environment.machine}, ${environment.cpus} CPUs, Node ${environment.node}, ${environment.redis}`,
     table(
       ['value', ''],

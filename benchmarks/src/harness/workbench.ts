@@ -13,31 +13,40 @@ export interface Benchmark {
   readonly name: string
   /** One line for `--help`. */
   readonly summary: string
+  /** Which options of the command line mean something to it, and the policies that it knows. */
+  readonly takes?: { readonly minutes: true; readonly policies: readonly string[] }
   run(bench: Workbench): Promise<Findings>
+}
+
+export interface WorkbenchOptions {
+  readonly quick: boolean
+  /** How long to measure, where somebody wants it otherwise than usual. */
+  readonly minutes: number | undefined
+  /** What to measure; everything when empty. */
+  readonly policies: readonly string[]
+  readonly tell: (line: string) => void
 }
 
 /** The server of the run, which is private because it is emptied again and again. */
 export class Workbench implements AsyncDisposable {
   readonly quick: boolean
+  readonly minutes: number | undefined
+  readonly policies: readonly string[]
   readonly tell: (line: string) => void
   readonly #server: ProvidedRedis
   readonly #admin: Redis
   #places = 0
 
-  private constructor(
-    server: ProvidedRedis,
-    options: { readonly quick: boolean; readonly tell: (line: string) => void },
-  ) {
+  private constructor(server: ProvidedRedis, options: WorkbenchOptions) {
     this.#server = server
     this.#admin = new Redis(server.url, { connectionName: 'benchmark-admin' })
     this.quick = options.quick
+    this.minutes = options.minutes
+    this.policies = options.policies
     this.tell = options.tell
   }
 
-  static async open(options: {
-    readonly quick: boolean
-    readonly tell: (line: string) => void
-  }): Promise<Workbench> {
+  static async open(options: WorkbenchOptions): Promise<Workbench> {
     return new Workbench(await provideRedis({ log: options.tell }), options)
   }
 

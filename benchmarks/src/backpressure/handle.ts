@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect, type Millrace } from '@millrace/runtime'
+import { serve } from '../harness/program.ts'
+import { flightEventAt } from '../load/flight-event.ts'
+import { type PolicyName, SWEEP_EVERY_MS, streamUnder } from './policies.ts'
+import type { GroupProgram, HandleTask } from './program.ts'
+import { SeenSequences } from './seen-sequences.ts'
+
+const CONCURRENCY = 16
+const GROUP = 'slow'
+
+let millrace: Millrace
+let policy: PolicyName
+let everyMs = 0
+/** When the next event may be done. */
+let slotMs = 0
+const seen = new SeenSequences(flightEventAt(0).sequence)
+
+serve({
+  async begin(task: HandleTask) {
+    policy = task.policy
+    everyMs = 1_000 / task.perSecond
+    const { url, prefix } = task.place
+    millrace = await connect(url, { prefix, sweepEveryMs: SWEEP_EVERY_MS })
+    const member = millrace
+      .consumerGroup(streamUnder(policy), { name: GROUP, concurrency: CONCURRENCY })
+      .start(async ({ data }) => {
+        await nextSlot()
+        seen.add(data.sequence)
+      })
+    await member.ready
+  },
+
+  async look() {
+    const { groups } = await millrace.inspect(streamUnder(policy))
+    const group = groups.find(({ name }) => name === GROUP)
+    return {
+      handled: seen.different,
+      again: seen.again,
+      expired: group?.expired ?? 0,
+      waiting: (group?.lag.events ?? 0) + (group?.pending ?? 0),
+      residentBytes: process.memoryUsage.rss(),
+    }
+  },
+
+  letGo() {
+    everyMs = 0
+  },
+
+  async end() {
+    await millrace.close()
+  },
+} satisfies GroupProgram)
+
+/** One slot for each event, whichever handler takes it; time that nobody used is gone. */
+async function nextSlot(): Promise<void> {
+  const nowMs = performance.now()
+  slotMs = Math.max(slotMs + everyMs, nowMs - CONCURRENCY * everyMs)
+  if (everyMs > 0 && slotMs > nowMs) await sleep(slotMs - nowMs)
+}
