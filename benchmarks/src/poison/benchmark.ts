@@ -1,0 +1,139 @@
+import { carryOut } from '../harness/carry-out.ts'
+import { Judge } from '../harness/criterion.ts'
+import { planRounds, type Variant } from '../harness/plan.ts'
+import { startProgram } from '../harness/program-process.ts'
+import type { Findings } from '../harness/report.ts'
+import type { Figures } from '../harness/samples.ts'
+import { spreadOf } from '../harness/statistics.ts'
+import type { Benchmark, Place, Workbench } from '../harness/workbench.ts'
+import type { SenderProgram } from '../latency/program.ts'
+import { isPoison, type MemberProgram, type Poison } from './program.ts'
+
+/**
+ * Claim: an event that fails for ever harms nobody else. In a group of four under load the others' p99 is
+ * what it is without such events; each becomes a dead letter after its attempts, and after a fix redrive
+ * has it handled once, in that group only.
+ *
+ * How it is measured:
+ * - One process publishes 500 events a second, four others are the members of a group, and one is a group
+ *   of its own beside it. Every handler waits 2 ms.
+ * - One event in 500 is poison: it throws at each attempt, or does not return until its time limit of
+ *   300 ms. In the variant `none` the same events are harmless.
+ * - The latency is from just before the call of publish to the start of the handler, of harmless events
+ *   only, and without the 1,000 that warm everybody up.
+ * - The two are compared in the same round, and the ratio is the median over the rounds.
+ * - A harmless event that is missing or handled twice, a dead letter too many or too few, and a redriven
+ *   event that is handled twice or by the other group end the benchmark with an error.
+ */
+export const poison: Benchmark = {
+  name: 'poison',
+  summary: 'what events that fail for ever cost the others of their group',
+  run,
+}
+
+const MEMBERS = 4
+const PER_SECOND = 500
+const WARM_UP = 1_000
+const ATTEMPTS = 5
+const kinds: readonly Poison[] = ['none', 'throws', 'hangs']
+
+const programs = {
+  member: new URL('../millrace/poisoned-member.ts', import.meta.url),
+  sender: new URL('../millrace/send.ts', import.meta.url),
+}
+
+async function run(bench: Workbench): Promise<Findings> {
+  const seconds = bench.quick ? 4 : 10
+  const variants = kinds.map((kind): Variant => {
+    return {
+      name: kind,
+      expectedMs: 5_000 + seconds * 1_000,
+      run: () => measure(bench, kind, seconds),
+    }
+  })
+  const samples = await carryOut(planRounds(bench.quick ? 2 : 5, variants), bench.tell)
+  const ratios = {
+    p99_throws_vs_none: samples.ratio('p99Ms', 'throws', 'none'),
+    p99_hangs_vs_none: samples.ratio('p99Ms', 'hangs', 'none'),
+    p50_throws_vs_none: samples.ratio('p50Ms', 'throws', 'none'),
+    p50_hangs_vs_none: samples.ratio('p50Ms', 'hangs', 'none'),
+  }
+  const judging = new Judge(bench.quick)
+  const limits = { target: 1.25, quick: 200 }
+  judging.atMost('p99_throws_vs_none', ratios.p99_throws_vs_none, limits, '×')
+  judging.atMost('p99_hangs_vs_none', ratios.p99_hangs_vs_none, limits, '×')
+  const values = kinds.flatMap((kind) =>
+    ['p50Ms', 'p99Ms', 'deadLetters'].map((figure) => [
+      `${kind}_${figure}`,
+      samples.median(kind, figure),
+    ]),
+  )
+  return {
+    criteria: judging.criteria,
+    ratios,
+    values: Object.fromEntries(values),
+    rounds: samples.all,
+  }
+}
+
+async function measure(bench: Workbench, kind: Poison, seconds: number): Promise<Figures> {
+  const place = await bench.emptyPlace()
+  const events = WARM_UP + PER_SECOND * seconds
+  await using processes = new AsyncDisposableStack()
+  const members: Member[] = []
+  for (let n = 0; n < MEMBERS; n++) members.push(await join(processes, place, 'pool', kind))
+  const neighbour = await join(processes, place, 'neighbour', 'none')
+  const sender = processes.use(startProgram<SenderProgram>(programs.sender))
+  await sender.ask('send', { place, perSecond: PER_SECOND, events, atOnce: 1, warmUp: WARM_UP })
+  const poisoned = numbers(events).filter((n) => kind !== 'none' && isPoison(n, WARM_UP))
+  const [first] = members
+  if (first === undefined) throw new Error('there are no members')
+  const attempts = await first.ask('gaveUp', poisoned.length)
+  if (attempts.length !== poisoned.length || attempts.some((n) => n !== ATTEMPTS))
+    throw new Error(`dead letters after ${attempts.join(', ')} attempts`)
+  const before = await Promise.all(members.map((member) => member.ask('handled', null)))
+  await Promise.all(members.map((member) => member.ask('mend', null)))
+  const { redriven } = await first.ask('redrive', null)
+  if (redriven !== poisoned.length) throw new Error(`${redriven} events were redriven`)
+  const after = await Promise.all(members.map((member) => member.ask('handled', null)))
+  assertEachOnce(
+    after.flatMap(({ sequences }) => sequences),
+    numbers(events),
+    'the group',
+  )
+  assertEachOnce(
+    after.flatMap(({ redriven: again }) => again),
+    poisoned,
+    'redrive',
+  )
+  await neighbour.ask('gaveUp', 0)
+  assertEachOnce((await neighbour.ask('handled', null)).sequences, numbers(events), 'the neighbour')
+  const { p50, p99, max } = spreadOf(before.flatMap(({ latenciesMs }) => latenciesMs))
+  return { p50Ms: p50, p99Ms: p99, maxMs: max, deadLetters: attempts.length }
+}
+
+type Member = ReturnType<typeof startProgram<MemberProgram>>
+
+async function join(
+  processes: AsyncDisposableStack,
+  place: Place,
+  group: string,
+  kind: Poison,
+): Promise<Member> {
+  const member = processes.use(startProgram<MemberProgram>(programs.member))
+  await member.ask('join', { place, group, poison: kind, warmUp: WARM_UP })
+  return member
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, n) => n)
+}
+
+function assertEachOnce(seen: readonly number[], due: readonly number[], who: string): void {
+  const sorted = seen.toSorted((a, b) => a - b)
+  const wrong = sorted.findIndex((n, i) => n !== due[i])
+  if (wrong === -1 && sorted.length === due.length) return
+  throw new Error(
+    `${who} handled ${seen.length} of ${due.length} events; the first that is wrong: ${String(sorted[wrong])}`,
+  )
+}
