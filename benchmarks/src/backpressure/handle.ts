@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect, type Millrace } from '@millrace/runtime'
+import { channels, connect, type Millrace } from '@millrace/runtime'
 import { serve } from '../harness/program.ts'
 import { flightEventAt } from '../load/flight-event.ts'
 import { type PolicyName, SWEEP_EVERY_MS, streamUnder } from './policies.ts'
@@ -14,6 +14,7 @@ let policy: PolicyName
 let everyMs = 0
 /** When the next event may be done. */
 let slotMs = 0
+let acknowledged = 0
 const seen = new SeenSequences(flightEventAt(0).sequence)
 
 serve({
@@ -22,6 +23,9 @@ serve({
     everyMs = 1_000 / task.perSecond
     const { url, prefix } = task.place
     millrace = await connect(url, { prefix, sweepEveryMs: SWEEP_EVERY_MS })
+    channels.acknowledged.subscribe(({ pending }) => {
+      acknowledged += pending
+    })
     const member = millrace
       .consumerGroup(streamUnder(policy), { name: GROUP, concurrency: CONCURRENCY })
       .start(async ({ data }) => {
@@ -37,6 +41,7 @@ serve({
     return {
       handled: seen.different,
       again: seen.again,
+      acknowledged,
       expired: group?.expired ?? 0,
       waiting: (group?.lag.events ?? 0) + (group?.pending ?? 0),
       residentBytes: process.memoryUsage.rss(),

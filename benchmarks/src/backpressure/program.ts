@@ -40,6 +40,8 @@ export interface HandledSoFar {
   readonly handled: number
   /** Further deliveries of events that had been handled before. */
   readonly again: number
+  /** Events whose acknowledgement Redis has confirmed while they were still pending. */
+  readonly acknowledged: number
   /** What the group was told to have lost to retention, by the stream's own books. */
   readonly expired: number
   /** What is in the stream and not processed. */

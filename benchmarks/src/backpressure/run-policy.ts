@@ -103,8 +103,8 @@ async function workedOff(
 ): Promise<HandledSoFar> {
   let last = await group.ask('look', null)
   let movedAtMs = performance.now()
-  const isDone = ({ handled, expired, waiting }: HandledSoFar): boolean =>
-    handled + expired >= accepted && waiting === 0
+  const isDone = ({ acknowledged, expired, waiting }: HandledSoFar): boolean =>
+    acknowledged + expired >= accepted && waiting === 0
   while (!isDone(last) && performance.now() - movedAtMs < STUCK_MS) {
     await sleep(LOOK_EVERY_MS / 4)
     const now = await group.ask('look', null)

@@ -155,6 +155,11 @@ export interface Acknowledged {
   readonly stream: string
   readonly name: string
   readonly ids: readonly string[]
+  /**
+   * How many of them were still pending. The others had expired while they were handled and are counted as such
+   * too, or an answer was lost and they were acknowledged before.
+   */
+  readonly pending: number
   /** From the request to the answer, in milliseconds. */
   readonly durationMs: number
 }

@@ -76,6 +76,8 @@ export interface Settled {
   readonly gone: readonly string[]
   /** Their entries are not pending for this member. */
   readonly foreign: readonly string[]
+  /** How many of the acknowledged were still pending, where that is told. */
+  readonly acked?: number
 }
 
 /** Whether an answer is a refusal. */

@@ -185,7 +185,11 @@ export class GroupCommands {
     for (const { id, idleMs, attempt } of releases) args.push(id, Math.round(idleMs), attempt)
     const reply = await this.#evaluate('data', settleScript, this.#streamAndState(), args, wait)
     if (reply[0] !== 'OK') return refusal(reply)
-    return { gone: reply[1] as string[], foreign: reply[2] as string[] }
+    return {
+      gone: reply[1] as string[],
+      foreign: reply[2] as string[],
+      acked: Number(reply[3]),
+    }
   }
 
   async claim(

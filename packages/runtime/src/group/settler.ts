@@ -190,7 +190,8 @@ export class Settler {
     if (batch.acks.length > 0 && channels.acknowledged.hasSubscribers) {
       const ids = batch.acks.map((held) => held.eventId)
       const durationMs = this.#clock.monotonicMs() - sentMs
-      channels.acknowledged.publish({ ...this.#facts, ids, durationMs })
+      const pending = answer.acked ?? ids.length
+      channels.acknowledged.publish({ ...this.#facts, ids, pending, durationMs })
     }
     this.#acks.splice(0, batch.acks.length)
     this.#attempts.splice(0, batch.attempts.length)

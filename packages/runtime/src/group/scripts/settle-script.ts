@@ -13,7 +13,8 @@ ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 name to give back under,
      then the ids to acknowledge, then id and count to write, then id, idle and count to give back
 Only entries that are pending for the caller are written or given back: others are another member's by
 now, and stay there.
-Answers {'OK', {ids to write that have left the stream ...}, {ids to write that are not the caller's ...}}
+Answers {'OK', {ids to write that have left the stream ...}, {ids to write that are not the caller's ...},
+  number of acks that were still pending}
   or {'GONE'}, {'REVOKED'}, {'RECREATED'}
 ]]
 ${memberRecordLua}
@@ -22,7 +23,7 @@ local group, name = ARGV[1], ARGV[2]
 local standing = standing_of(state, name, ARGV[3], ARGV[4])
 if standing ~= 'OK' then return {standing} end
 local acks, writes, backs = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-if acks > 0 then redis.call('XACK', stream, group, unpack(ARGV, 9, 8 + acks)) end
+local acked = acks > 0 and redis.call('XACK', stream, group, unpack(ARGV, 9, 8 + acks)) or 0
 local gone, foreign = {}, {}
 local function is_mine(id)
   local owned = redis.pcall('XPENDING', stream, group, id, id, 1, name)
@@ -53,6 +54,6 @@ if backs > 0 then
     at = at + 3
   end
 end
-return {'OK', gone, foreign}
+return {'OK', gone, foreign, acked}
 `,
 )
