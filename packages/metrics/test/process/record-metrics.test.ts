@@ -115,12 +115,14 @@ describe('a recording in a registry of prom-client', () => {
     expect(red.get('millrace_read_state{stream="orders",group="board",state="deaf"}')).toBe(1)
     expect(red.get(`millrace_read_confirmed_age_seconds${at('board')}`)).toBeGreaterThan(3)
     await proxy.heal()
-    await waitFor(async () => (await valuesOf(registry)).get('millrace_ready') === 1, {
-      describe: 'the process to be green again',
-      timeoutMs: 25_000,
-    })
-    const green = await valuesOf(registry)
-    expect(green.get('millrace_connections_opened_total{purpose="tail"}')).toBeGreaterThan(1)
+    const green = await waitFor(
+      async () => {
+        const values = await valuesOf(registry)
+        const opened = values.get('millrace_connections_opened_total{purpose="tail"}') ?? 0
+        return values.get('millrace_ready') === 1 && opened > 1 && values
+      },
+      { describe: 'the process to be green again', timeoutMs: 25_000 },
+    )
     expect(green.get('millrace_connections_closed_total{purpose="tail"}')).toBeGreaterThan(0)
     expect(green.get('millrace_loop_failures_total{loop="tail"}')).toBeGreaterThan(0)
     await board.close()

@@ -1,0 +1,65 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { delivering } from '../../src/declarations/delivering.ts'
+import { Board } from '../../src/process/board.ts'
+import { HistogramSeries } from '../../src/process/series.ts'
+
+test('each value lies in the first bucket whose bound it does not pass, and counts once', () => {
+  const bounds = [0.1, 1, 10]
+  fc.assert(
+    fc.property(fc.array(fc.double({ min: 0, max: 100, noNaN: true })), (values) => {
+      const series = new HistogramSeries({}, bounds, new Set())
+      for (const value of values) series.observe(value)
+      const cumulative = bounds.map((_, i) =>
+        series.counts.slice(0, i + 1).reduce((sum, one) => sum + one, 0),
+      )
+      expect(cumulative).toEqual(
+        bounds.map((bound) => values.filter((value) => value <= bound).length),
+      )
+      expect(series.count).toBe(values.length)
+      expect(series.sum).toBeCloseTo(
+        values.reduce((sum, one) => sum + one, 0),
+        6,
+      )
+    }),
+  )
+})
+
+test('keeps the last sampled trace of each bucket as its example', () => {
+  const series = new HistogramSeries({}, [1], new Set())
+  const of = (trace: string, flags: string): string =>
+    `00-${trace.repeat(32)}-${'1'.repeat(16)}-${flags}`
+  series.observe(0.5, of('a', '01'))
+  series.observe(0.6, of('b', '03'))
+  series.observe(0.7, of('c', '00'))
+  series.observe(0.8, 'nonsense')
+  series.observe(2, of('d', '01'))
+  expect(series.exemplars.get(0)).toMatchObject({ traceId: 'b'.repeat(32), value: 0.6 })
+  expect(series.exemplars.get(1)).toMatchObject({ traceId: 'd'.repeat(32), value: 2 })
+})
+
+test('gauges are brought up to date once for all who look at the same time', async () => {
+  const board = new Board(10)
+  let refreshed = 0
+  board.onRefresh(async () => {
+    await Promise.resolve()
+    refreshed++
+  })
+  board.onRefresh(() => {
+    throw new Error('one that fails does not keep the others from it')
+  })
+  await Promise.all([board.refresh(), board.refresh(), board.refresh()])
+  expect(refreshed).toBe(1)
+  await board.refresh()
+  expect(refreshed).toBe(2)
+})
+
+test('a series is found again by the values of its labels', () => {
+  const board = new Board(2)
+  const metric = board.values(delivering.handled)
+  metric.at('orders', 'board').value++
+  expect(metric.at('orders', 'board')).toEqual({
+    labels: { stream: 'orders', group: 'board' },
+    value: 1,
+  })
+})
