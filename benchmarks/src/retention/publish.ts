@@ -7,8 +7,8 @@ import type { Keeps, RetentionProgram, RetentionTask } from './program.ts'
 
 // Publishing as in the throughput benchmark; only the retention of the stream differs.
 const CHUNKS_IN_FLIGHT = 8
-/** Sweeps raise the floor below which publishing may trim; ten times as often as usual, as the run is short. */
-const SWEEP_EVERY_MS = 1_000
+/** Sweeps raise the floor below which publishing may trim: often, because the run is short. */
+const SWEEP_EVERY_MS = 200
 
 const retentions: Readonly<Record<Keeps, RetentionOptions>> = {
   everything: { maxAgeMs: Number.POSITIVE_INFINITY },
