@@ -96,6 +96,16 @@ export class FlightSource {
       send(response, { items, hasMore: rows.length === limit })
       return
     }
+    if (url.pathname === '/pages') {
+      // Cursors that mean nothing to whoever gets them.
+      const cursor = url.searchParams.get('since') ?? ''
+      const since = cursor === '' ? 0 : Number(Buffer.from(cursor, 'base64url').toString())
+      const rows = this.all(since, Number(url.searchParams.get('limit') ?? 100))
+      const end = String(rows.at(-1)?.seq ?? since)
+      const next = end === '0' ? undefined : Buffer.from(end).toString('base64url')
+      send(response, { items: this.distort(rows, url), cursor: next })
+      return
+    }
     // Everything at once, with a tag.
     const items = this.distort(this.latest(), url)
     const tag = `"${this.lastSeq}-${items.length}"`

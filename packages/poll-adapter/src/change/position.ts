@@ -98,6 +98,7 @@ export class SourcePosition {
       case 'snapshot':
         if (change.deleted) this.#drop(change.key)
         else this.#put(change.key, change.hash)
+        this.#distrustTag()
         return
       default:
         this.#cursors satisfies never
@@ -116,6 +117,12 @@ export class SourcePosition {
   /** Nobody knows any more what was last handled of these items, so each of them counts as changed. */
   doubt(keys: Iterable<string>): void {
     for (const key of keys) this.#put(key, IN_DOUBT)
+    this.#distrustTag()
+  }
+
+  /** The same place again, which then goes its own way. */
+  copy(): SourcePosition {
+    return new SourcePosition(this.#cursors, this.#cursor, this.#known)
   }
 
   /** The items of a snapshot that are not among these. */
@@ -134,6 +141,13 @@ export class SourcePosition {
     this.#remove.clear()
     this.#cursorChanged = false
     return delta
+  }
+
+  /** A snapshot's tag stands for what is known; `304` would else hide that the source went back to it. */
+  #distrustTag(): void {
+    if (this.#cursor === undefined) return
+    this.#cursor = undefined
+    this.#cursorChanged = true
   }
 
   #isForgotten({ cursor }: Change): boolean {
