@@ -190,6 +190,8 @@ export class CursorFeed<Data, Item = Data> {
       const why = await this.#waiting.wait(leftMs, poll.signal)
       if (why === 'aborted' && poll.signal !== undefined)
         throw abortedError(poll.signal, 'The poll')
+      // Closing answers with what there is: nothing, and a cursor that works elsewhere.
+      if (why === 'closing') return { ...step, waited }
     }
   }
 

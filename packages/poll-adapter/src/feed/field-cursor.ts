@@ -1,4 +1,6 @@
 import type { Event } from '@millrace/runtime'
+import { parseCursor } from '../change/cursor.ts'
+import { changeHeaders } from '../change/headers.ts'
 import { PollAdapterError } from '../errors.ts'
 import { boolean, callable, oneOf, optionProblems, throwProblems } from '../lifecycle/options.ts'
 import type { CursorForm, CursorValue } from './cursor-form.ts'
@@ -80,6 +82,16 @@ export function fieldCursor<Data>(options: FieldCursorOptions<Data>): CursorForm
     isTie: (a, b) => b.value === undefined || a.value === b.value,
   }
   return isOrdered ? { ...form, compare } : form
+}
+
+export type SourceCursorOptions = Omit<FieldCursorOptions<unknown>, 'of'>
+
+/** The old cursors of the source itself, as a bridge has put them into the headers of its events. */
+export function sourceCursor(options: SourceCursorOptions): CursorForm<unknown> {
+  return fieldCursor<unknown>({
+    ...options,
+    of: ({ headers }) => parseCursor(headers[changeHeaders.cursor]),
+  })
 }
 
 function compare(a: CursorValue, b: CursorValue): number {

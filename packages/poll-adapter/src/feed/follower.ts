@@ -1,5 +1,6 @@
 import {
   compareIds,
+  type Event,
   type EventStream,
   idTimeMs,
   isMillraceError,
@@ -20,6 +21,8 @@ const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 2_000
 /** Reading that went well for so long starts over with the shortest pause. */
 const STABLE_MS = 5_000
+/** Timers are a little early at times. */
+const SHORTEST_LOOK_MS = 2
 const UNKNOWN_SIZE_BYTES = 1_024
 
 export interface FollowerOptions extends WindowOptions {
@@ -53,7 +56,7 @@ export class Follower<Data> {
   /** Since when the stream has been watched without a break, by the wall clock of this machine. */
   #watchedFromMs: number | undefined
   #isAnnounced = false
-  #cancelSettle: () => void = () => undefined
+  #cancelSettle: (() => void) | undefined
 
   constructor(
     millrace: Millrace,
@@ -96,9 +99,19 @@ export class Follower<Data> {
     return this.#clock.monotonicMs() - window.lastPushedMs >= this.#form.settleMs
   }
 
+  /** Somebody was not given the last events: there is a reason to look again once they have settled. */
+  lookAgainWhenSettled(window: Window<Data>): void {
+    if (this.#cancelSettle !== undefined) return
+    const leftMs = window.lastPushedMs + this.#form.settleMs - this.#clock.monotonicMs()
+    this.#cancelSettle = this.#clock.after(Math.max(leftMs, 0) + SHORTEST_LOOK_MS, () => {
+      this.#cancelSettle = undefined
+      this.#news.changed()
+    })
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
-    this.#cancelSettle()
+    this.#cancelSettle?.()
     this.#fail(new PollAdapterError('CLOSED', `Feed ${this.#options.name} was closed`))
     await this.#run
   }
@@ -142,23 +155,34 @@ export class Follower<Data> {
   }
 
   async #read(window: Window<Data>): Promise<void> {
-    const { signal } = this.#closing
-    const reader = this.#millrace.reader(this.#stream, {
-      from: formatPosition({ incarnation: window.incarnation, id: window.base }),
-      signal,
-      latencyBudgetMs: this.#options.latencyBudgetMs,
-      onGap: 'stop',
-      onInvalid: this.#options.onInvalid === 'skip' ? 'skip' : 'throw',
-    })
+    // Whoever asks is answered from the window only when it reaches to the end of the stream.
+    for await (const event of this.#events(window, false)) this.#push(window, event)
+    if (this.#closing.signal.aborted) return
     this.#window = window
     this.#attempt?.resolve(window)
     this.#attempt = undefined
     this.#news.changed()
-    for await (const event of reader) {
-      const before = window.push(event, sizeOf(event.data), this.#clock.monotonicMs())
-      if (before !== undefined) this.#noteLate(window, before.value)
+    for await (const event of this.#events(window, true)) {
+      this.#push(window, event)
       this.#announce()
     }
+  }
+
+  #events({ incarnation, lastId: id }: Window<Data>, live: boolean): AsyncIterable<Event<Data>> {
+    const { latencyBudgetMs, onInvalid } = this.#options
+    return this.#millrace.reader(this.#stream, {
+      from: formatPosition({ incarnation, id }),
+      live,
+      signal: this.#closing.signal,
+      latencyBudgetMs,
+      onGap: 'stop',
+      onInvalid: onInvalid === 'skip' ? 'skip' : 'throw',
+    })
+  }
+
+  #push(window: Window<Data>, event: Event<Data>): void {
+    const before = window.push(event, sizeOf(event.data), this.#clock.monotonicMs())
+    if (before !== undefined) this.#noteLate(window, before.value)
   }
 
   /** Once for all events of one read. */
@@ -168,15 +192,6 @@ export class Follower<Data> {
     setImmediate(() => {
       this.#isAnnounced = false
       if (this.#closing.signal.aborted) return
-      this.#news.changed()
-      this.#awaitSettling()
-    })
-  }
-
-  #awaitSettling(): void {
-    if (this.#form.settleMs === 0) return
-    this.#cancelSettle()
-    this.#cancelSettle = this.#clock.after(this.#form.settleMs + 1, () => {
       this.#news.changed()
     })
   }

@@ -3,6 +3,7 @@ import {
   type Event,
   type EventStream,
   idTimeMs,
+  isMillraceError,
   type Millrace,
   type StartPosition,
 } from '@millrace/runtime'
@@ -13,6 +14,8 @@ import { follow, type Kept, type Located } from './window.ts'
 
 /** How many reads of Redis a feed makes at the same time, however many pollers ask. */
 const MOST_READS = 8
+/** How often a search begins anew because retention has overtaken it. */
+const MOST_SEARCHES = 3
 
 export interface HistoryOptions {
   readonly onInvalid: 'refuse' | 'skip'
@@ -98,12 +101,19 @@ export class History<Data> {
     })
   }
 
-  #search(value: CursorValue): Promise<Located> {
+  async #search(value: CursorValue): Promise<Located> {
     const { compare, cursorOf } = this.#form
-    if (cursorOf === undefined) return Promise.resolve({ kind: 'unknown' })
-    return compare === undefined
-      ? this.#searchEqual(value, cursorOf)
-      : this.#searchOrdered(value, cursorOf, compare)
+    if (cursorOf === undefined) return { kind: 'unknown' }
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return compare === undefined
+          ? await this.#searchEqual(value, cursorOf)
+          : await this.#searchOrdered(value, cursorOf, compare)
+      } catch (error) {
+        // The old end of the stream was removed meanwhile: what is left is looked through anew.
+        if (!isMillraceError(error, 'GAP') || attempt === MOST_SEARCHES) throw error
+      }
+    }
   }
 
   /** Behind the first events with this very value that follow each other. */
@@ -132,13 +142,13 @@ export class History<Data> {
     let high = idTimeMs(report.lastId) + 1
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const there = await this.#firstWithValue(middle, cursorOf)
+      const there = await this.#firstWithValue(startAt(middle, report.firstId), cursorOf)
       if (there === undefined || compare(there.value, value) > 0) high = middle
       else low = Math.max(idTimeMs(there.id), middle) + 1
     }
-    const from = Math.max(low - 1 - this.#options.latenessMs, 0)
+    const from = startAt(low - 1 - this.#options.latenessMs, report.firstId)
     let before: { readonly id: string; readonly value: CursorValue } | undefined
-    for await (const event of this.#events({ timeMs: from }, 1_000)) {
+    for await (const event of this.#events(from, 1_000)) {
       const own = cursorOf(event)
       if (own !== undefined && compare(own, value) > 0) {
         const isFirst = before === undefined && compareIds(event.id, report.firstId) <= 0
@@ -153,10 +163,10 @@ export class History<Data> {
   }
 
   async #firstWithValue(
-    timeMs: number,
+    from: StartPosition,
     cursorOf: (event: Event<Data>) => CursorValue | undefined,
   ): Promise<{ readonly id: string; readonly value: CursorValue } | undefined> {
-    for await (const event of this.#events({ timeMs }, 1)) {
+    for await (const event of this.#events(from, 1)) {
       const value = cursorOf(event)
       if (value !== undefined) return { id: event.id, value }
     }
@@ -188,6 +198,11 @@ export class History<Data> {
       this.#queue.shift()?.()
     }
   }
+}
+
+/** At this time, but not before the first event, where retention may have removed others. */
+function startAt(timeMs: number, firstId: string): StartPosition {
+  return timeMs <= idTimeMs(firstId) ? { id: idBefore(firstId) } : { timeMs }
 }
 
 /** A position whose incarnation is not known is one of the stream as it is. */

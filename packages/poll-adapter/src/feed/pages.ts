@@ -151,7 +151,10 @@ export class Pages<Data, Item> {
     if (kept.length === 0) return { page: this.#emptyPage(window, place), place, source }
     const cut = cutPage(this.#options.cursor, candidates, limit)
     if (cut.kind === 'too-few') return undefined
-    if (cut.kind === 'held-back') return { page: this.#emptyPage(window, place), place, source }
+    if (cut.kind === 'held-back') {
+      this.#follower.lookAgainWhenSettled(window)
+      return { page: this.#emptyPage(window, place), place, source }
+    }
     const taken = kept.slice(0, cut.count)
     const last = taken.at(-1)
     const items = taken.flatMap((one) => this.#itemOf(one))

@@ -81,6 +81,9 @@ export class Places<Data> {
       }
       case 'position': {
         const { position, value } = since
+        if (position.incarnation === '') {
+          this.#assertVouched(idTimeMs(position.id), window, text)
+        }
         if (!window.covers(position)) await this.#assertReadable(position, window, text, signal)
         // The window may have been replaced meanwhile, and is asked again by whoever takes the page.
         return as(position, value)
@@ -153,7 +156,6 @@ export class Places<Data> {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { incarnation, id } = position
-    if (incarnation === '') this.#assertVouched(idTimeMs(id), window, text)
     const isElsewhere = incarnation !== '' && incarnation !== window.incarnation
     if (!isElsewhere && compareIds(id, window.base) < 0) return
     // Another process may have seen what has not come here yet, be it a stream that was created anew.

@@ -1,7 +1,7 @@
 import { idTimeMs } from '@millrace/runtime'
 import { oneOf, optionProblems, throwProblems } from '../lifecycle/options.ts'
 import type { CursorForm } from './cursor-form.ts'
-import { lastIdOfMs, sequenceOf } from './stream-position.ts'
+import { sequenceOf } from './stream-position.ts'
 import { formatTimestamp, parseTimestamp, type TimestampForm, unitEnd } from './timestamp.ts'
 
 export interface TimeCursorOptions {
@@ -24,12 +24,16 @@ export interface TimeCursorOptions {
    */
   readonly ties?: 'extend' | 'whole'
   /**
-   * With `whole`, how long the newest events are held back, in milliseconds. Too low: an event that is
-   * stored in the same unit afterwards is skipped. Too high: delay.
+   * With `whole`, and where a millisecond has more events than the form can count (999 for numbers, 999,999 for
+   * dates), how long the newest are held back, in milliseconds. Too low: an event that is stored in the same
+   * unit afterwards is skipped. Too high: delay.
    * @defaultValue the resolution and 20 more
    */
   readonly settleMs?: number
 }
+
+/** Beyond the unit itself, for the way from Redis to here. */
+const SETTLE_MS = 20
 
 /** Times at which Redis stored the events, which never go back within a stream. */
 export function timeCursor(options: TimeCursorOptions = {}): CursorForm<unknown> {
@@ -51,7 +55,7 @@ export function timeCursor(options: TimeCursorOptions = {}): CursorForm<unknown>
     name: `time-${form}`,
     origin: form === 'iso' ? new Date(0).toISOString() : 0,
     isNumeric: form !== 'iso',
-    settleMs: isExtended ? 0 : (options.settleMs ?? resolutionMs + 20),
+    settleMs: options.settleMs ?? resolutionMs + SETTLE_MS,
     parse(text) {
       const { timeMs, ordinal } = parseTimestamp(text, form, resolutionMs)
       if (ordinal !== undefined) {
@@ -62,12 +66,13 @@ export function timeCursor(options: TimeCursorOptions = {}): CursorForm<unknown>
     },
     format({ position: { id }, tieGoesOn }) {
       const timeMs = idTimeMs(id)
-      const isWhole = tieGoesOn === 'no' || (tieGoesOn === 'settled' && !isExtended)
-      if (isWhole || id === lastIdOfMs(timeMs)) {
-        return formatTimestamp({ timeMs, ordinal: undefined }, form, resolutionMs)
-      }
-      if (!isExtended) return undefined
-      return formatTimestamp({ timeMs, ordinal: sequenceOf(id) + 1 }, form, resolutionMs)
+      const plain = formatTimestamp({ timeMs, ordinal: undefined }, form, resolutionMs)
+      if (tieGoesOn === 'no') return plain
+      const ordinal = sequenceOf(id) + 1
+      const exact = isExtended
+        ? formatTimestamp({ timeMs, ordinal }, form, resolutionMs)
+        : undefined
+      return exact ?? (tieGoesOn === 'settled' ? plain : undefined)
     },
     isTie: (a, b) => unitOf(a.id) === unitOf(b.id),
   }

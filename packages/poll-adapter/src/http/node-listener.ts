@@ -63,7 +63,8 @@ function urlOf(incoming: IncomingMessage): string {
   const original: unknown = Reflect.get(incoming, 'originalUrl')
   const path = typeof original === 'string' ? original : (incoming.url ?? '/')
   const isSecure = Reflect.get(incoming.socket, 'encrypted') === true
-  const base = `${isSecure ? 'https' : 'http'}://${incoming.headers.host ?? incoming.headers[':authority'] ?? 'localhost'}`
+  const { host = 'localhost' } = incoming.headers
+  const base = `${isSecure ? 'https' : 'http'}://${host}`
   // A request line may hold a whole URL, and a Host header anything; a path that begins with two slashes
   // must not be taken for a host.
   const target = path.startsWith('/') ? `${base}${path}` : path
