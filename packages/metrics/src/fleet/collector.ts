@@ -54,8 +54,11 @@ export class Collector {
     this.#meter.commands = 0
 
     this.#note(await this.#nodes.refresh(signal))
-    const nodes = await Promise.all(this.#nodes.all.map((node) => this.#lookAt(node, signal)))
-    const clocks = new Map(nodes.map(({ node, nowMs }) => [node, nowMs]))
+    // One that does not answer must not take the time of the others.
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(deadlineMs / 3))])
+    const nodes = await Promise.all(this.#nodes.all.map((node) => this.#lookAt(node, soon)))
+    const up = nodes.filter(({ snapshot }) => snapshot.isUp)
+    const clocks = new Map(up.map(({ node, nowMs }) => [node, nowMs]))
     const { watched, skipped, companions } = this.#watched()
     const streams = await this.#readStreams(watched, clocks, signal)
 
@@ -63,7 +66,8 @@ export class Collector {
       commands: Math.floor((maxCommands - this.#meter.commands) / 2),
       events: this.#options.maxCountedEvents,
     }
-    this.#meter.commands += await measureLags(streams, budget, signal, this.#note)
+    const insideScripts = await measureLags(streams, budget, signal, this.#note)
+    this.#meter.commands += insideScripts
     // Twice, because what a stream says of itself tells what else there is to read.
     let detailsAgeMs = 0
     for (let pass = 1; pass <= 2; pass++) {
@@ -116,7 +120,7 @@ export class Collector {
     }
     return {
       node,
-      nowMs: seconds === undefined ? Date.now() : Number(seconds) * 1_000 + Number(micros) / 1_000,
+      nowMs: Number(seconds) * 1_000 + Number(micros) / 1_000,
       snapshot: {
         name: node.name,
         isUp,
@@ -148,6 +152,9 @@ export class Collector {
     readonly companions: ReadonlyMap<string, readonly CompanionKey[]>
   } {
     const keys = new Set<string>()
+    for (const node of this.#discoveries.keys()) {
+      if (!this.#nodes.all.includes(node)) this.#discoveries.delete(node)
+    }
     for (const node of this.#nodes.all) {
       for (const key of this.#discoveries.get(node)?.keys ?? []) keys.add(key)
     }
@@ -168,10 +175,10 @@ export class Collector {
     signal: AbortSignal,
   ): Promise<readonly ReadStream[]> {
     const readings = new Map<string, { reading: StreamReading; node: FleetNode }>()
-    const moved = await this.#readInto(readings, keys, signal)
+    const moved = await this.#readInto(readings, keys, clocks, signal)
     if (moved.length > 0) {
       this.#note(await this.#nodes.refresh(signal))
-      await this.#readInto(readings, moved, signal)
+      await this.#readInto(readings, moved, clocks, signal)
     }
     const memories = new Map<string, StreamMemory>()
     const streams = keys.flatMap(({ key, name }): ReadStream[] => {
@@ -183,7 +190,7 @@ export class Collector {
       const isNew = memory?.figures !== undefined && isAnother(memory.figures, read.reading)
       if (memory === undefined || isNew) memory = new StreamMemory()
       memories.set(key, memory)
-      const nowMs = clocks.get(read.node) ?? Date.now()
+      const nowMs = clocks.get(read.node) ?? 0
       const groups = read.reading.groups.slice(0, this.#options.maxGroupsPerStream)
       return [{ key, name, ...read, groups, memory, nowMs }]
     })
@@ -195,13 +202,14 @@ export class Collector {
   async #readInto(
     readings: Map<string, { reading: StreamReading; node: FleetNode }>,
     keys: readonly EventStreamKey[],
+    up: ReadonlyMap<FleetNode, unknown>,
     signal: AbortSignal,
   ): Promise<readonly EventStreamKey[]> {
     const moved: EventStreamKey[] = []
     const byNode = Map.groupBy(keys, ({ key }) => this.#nodes.of(key))
     await Promise.all(
       [...byNode].map(async ([node, own]) => {
-        if (node === undefined) return
+        if (node === undefined || !up.has(node)) return
         const commands = own.map(({ key }): Command => ['xinfo', 'stream', key, 'full', 'count', 1])
         const replies = await node.run(commands, signal)
         for (const [index, stream] of own.entries()) {

@@ -3,6 +3,9 @@ import type { FleetAddress, HostPort } from './fleet-address.ts'
 import { FleetNode, type Meter, type Reply } from './node.ts'
 import { listOf, textOf } from './stream-reading.ts'
 
+/** After so long without an answer another node is asked who serves what, in milliseconds. */
+const PATIENCE_MS = 500
+
 /** The servers of one Redis: one, or the masters of a cluster. */
 export interface Nodes {
   /** Finds out which there are now. Answers what failed, if it did; the ones known before stay then. */
@@ -38,6 +41,7 @@ class ClusterNodes implements Nodes {
   #masters = new Map<string, FleetNode>()
   readonly #seeds: FleetNode[]
   #slots: (FleetNode | undefined)[] = []
+  #asked: FleetNode | undefined
 
   constructor(
     address: Extract<FleetAddress, { kind: 'cluster' }>,
@@ -60,14 +64,21 @@ class ClusterNodes implements Nodes {
 
   async refresh(signal: AbortSignal): Promise<Reply | undefined> {
     let failed: Reply | undefined
-    // Masters first: they are connected to anyway. Seeds that are not in use are let go of again.
-    for (const node of [...this.#masters.values(), ...this.#seeds]) {
-      const reply = await node.one(['cluster', 'slots'], signal)
-      const isUsed = this.#masters.get(node.name) === node
-      const host = node.name.slice(0, node.name.lastIndexOf(':'))
-      if (!isUsed) node.close()
+    const masters = [...this.#masters.values()]
+    // The one that answered last first. Seeds that are not in use are let go of again.
+    const inOrder = masters.toSorted(
+      (a, b) => Number(b === this.#asked) - Number(a === this.#asked),
+    )
+    for (const node of [...inOrder, ...this.#seeds]) {
+      const reply = await node.one(
+        ['cluster', 'slots'],
+        AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
+      )
+      if (!masters.includes(node)) node.close()
       if (reply.failure === undefined && listOf(reply.value).length > 0) {
+        const host = node.name.slice(0, node.name.lastIndexOf(':'))
         this.#learn(listOf(reply.value), host)
+        this.#asked = this.#masters.get(node.name)
         return undefined
       }
       failed = reply

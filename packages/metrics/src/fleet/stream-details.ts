@@ -46,6 +46,12 @@ export function detailsOf(stream: ReadStream, companions: readonly CompanionKey[
     })
   }
   for (const group of groups) addGroup(details, stream, group)
+  for (const [group, own] of memory.groups) {
+    const has = (kind: CompanionKey['kind']): boolean =>
+      companions.some((one) => one.kind === kind && one.group === group)
+    if (own.deadLetters !== undefined && !has('dead')) own.deadLetters = undefined
+    if (own.redriving !== undefined && !has('redrive')) own.redriving = undefined
+  }
   for (const companion of companions) addCompanion(details, memory.groups, companion)
   return details.all
 }
