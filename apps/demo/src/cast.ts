@@ -24,6 +24,8 @@ export interface CastSettings {
   readonly folder: string
   readonly seconds: number
   readonly eventsPerSecond: number
+  /** The flight system's database. */
+  readonly tablePath: string
 }
 
 /** The processes of one run, and their journals. */
@@ -65,6 +67,24 @@ export class Cast {
     return this.#start(role, name, consumer, journalPath)
   }
 
+  /** Writes flights into its table, and answers the old API. */
+  startFlightSystem(): RoleProcess {
+    const journalPath = this.#newJournal('flight-system')
+    this.#ledger.followProducer(journalPath)
+    return this.#start('flight-system', 'flight-system', '', journalPath)
+  }
+
+  startBridge(): RoleProcess {
+    return this.#start('bridge', 'bridge', '', this.#newJournal('bridge'))
+  }
+
+  /** A service that polls the old API. */
+  startPoller(name: string, apiUrl: string): RoleProcess {
+    const journalPath = this.#newJournal(`${name}-poller`)
+    this.#ledger.followConsumer(journalPath, name, name)
+    return this.#start('poller', name, name, journalPath, apiUrl)
+  }
+
   /** Lets all that still run finish what they have begun. */
   async drain(): Promise<void> {
     await Promise.all(this.#processes.map((one) => one.drain()))
@@ -75,11 +95,27 @@ export class Cast {
     await Promise.allSettled(this.#processes.map((one) => one.kill('SIGKILL')))
   }
 
-  #start(role: RoleName, name: string, consumer: string, journalPath: string): RoleProcess {
-    const { redisUrl, prefix, seconds, eventsPerSecond } = this.#settings
+  #start(
+    role: RoleName,
+    name: string,
+    consumer: string,
+    journalPath: string,
+    apiUrl = '',
+  ): RoleProcess {
+    const { redisUrl, prefix, seconds, eventsPerSecond, tablePath } = this.#settings
     const started = new RoleProcess(
       role,
-      { name, consumer, redisUrl, prefix, journalPath, seconds, eventsPerSecond },
+      {
+        name,
+        consumer,
+        redisUrl,
+        prefix,
+        journalPath,
+        seconds,
+        eventsPerSecond,
+        tablePath,
+        apiUrl,
+      },
       this.#onClaimed,
     )
     started.ended.catch((error: unknown) => {

@@ -19,6 +19,7 @@ test('the summary says it when something was lost', () => {
     recoveryMs: null,
     recovery: { boardRestartMs: null, workerTakeoverMs: null, workerEvents: null },
     publishedOutOfOrder: 0,
+    migration: null,
     ok: false,
   })
   expect(lines.at(-1)).toContain('LOST')

@@ -13,6 +13,18 @@ export interface RoleSettings {
   readonly journalPath: string
   readonly seconds: number
   readonly eventsPerSecond: number
+  /** The flight system's database; empty where the role has nothing to do with it. */
+  readonly tablePath: string
+  /** The old API; empty where the role does not poll. */
+  readonly apiUrl: string
+}
+
+/** What a process has used since it was started. */
+export interface Usage {
+  readonly cpuMs: number
+  readonly memoryBytes: number
+  /** Requests that it sent to the old API. */
+  readonly requests: number
 }
 
 /** What a process tells the parent. */
@@ -21,6 +33,10 @@ export type Report =
   | { readonly is: 'ready' }
   /** What it is about, in words for the screen. */
   | { readonly is: 'status'; readonly text: string }
+  /** It answers requests. */
+  | { readonly is: 'serving'; readonly url: string }
+  /** What it has used, as it was asked. */
+  | { readonly is: 'usage'; readonly usage: Usage }
   /** It took over events of a dead member. */
   | { readonly is: 'claimed'; readonly from: string; readonly events: number }
   /** It cannot go on. */
@@ -29,4 +45,8 @@ export type Report =
 /** What the parent tells a process. */
 export type Order =
   /** Finish what was begun, then end. */
-  { readonly is: 'drain' }
+  | { readonly is: 'drain' }
+  /** Make no more of it, but go on serving what there is. */
+  | { readonly is: 'stop' }
+  /** Tell what it has used. */
+  | { readonly is: 'report-usage' }

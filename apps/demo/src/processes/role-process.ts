@@ -2,12 +2,28 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type Order, type Report, type RoleSettings, SETTINGS_VARIABLE } from './messages.ts'
+import {
+  type Order,
+  type Report,
+  type RoleSettings,
+  SETTINGS_VARIABLE,
+  type Usage,
+} from './messages.ts'
 
-export type RoleName = 'board' | 'producer' | 'rebooking' | 'statistics'
+export type RoleName =
+  | 'board'
+  | 'bridge'
+  | 'flight-system'
+  | 'poller'
+  | 'producer'
+  | 'rebooking'
+  | 'statistics'
 
 const programs: Readonly<Record<RoleName, URL>> = {
   board: new URL('../roles/board.ts', import.meta.url),
+  bridge: new URL('../roles/bridge.ts', import.meta.url),
+  'flight-system': new URL('../roles/flight-system.ts', import.meta.url),
+  poller: new URL('../roles/poller.ts', import.meta.url),
   producer: new URL('../roles/producer.ts', import.meta.url),
   rebooking: new URL('../roles/rebooking.ts', import.meta.url),
   statistics: new URL('../roles/statistics.ts', import.meta.url),
@@ -28,6 +44,8 @@ export class RoleProcess {
   readonly #ready = Promise.withResolvers<void>()
   readonly #ended = Promise.withResolvers<void>()
   readonly #onClaimed: (from: string, events: number) => void
+  readonly #serving = Promise.withResolvers<string>()
+  #usage = Promise.withResolvers<Usage>()
   #status = ''
   #failure: string | undefined
   #killed = false
@@ -57,6 +75,8 @@ export class RoleProcess {
     // Whoever waits for them hears of it; nobody has to.
     this.ready.catch(() => undefined)
     this.ended.catch(() => undefined)
+    this.#serving.promise.catch(() => undefined)
+    this.#usage.promise.catch(() => undefined)
     this.#listen()
   }
 
@@ -74,6 +94,24 @@ export class RoleProcess {
     return this.#killed
   }
 
+  /** Where it answers requests, once it does. */
+  get serving(): Promise<string> {
+    return this.#serving.promise
+  }
+
+  /** What it has used by now. */
+  usage(): Promise<Usage> {
+    this.#usage = Promise.withResolvers<Usage>()
+    this.#usage.promise.catch(() => undefined)
+    this.#order({ is: 'report-usage' })
+    return this.#usage.promise
+  }
+
+  /** Lets it make no more of whatever it makes. */
+  stop(): void {
+    this.#order({ is: 'stop' })
+  }
+
   /** Sends a signal and, when that ends the process, resolves after its end. */
   async kill(signal: 'SIGKILL' | 'SIGSTOP'): Promise<void> {
     if (signal === 'SIGKILL') this.#killed = true
@@ -84,8 +122,7 @@ export class RoleProcess {
   /** Lets it finish what it has begun; kills it when that takes too long. */
   async drain(): Promise<void> {
     if (this.#over) return
-    const order: Order = { is: 'drain' }
-    this.#child.send(order, () => undefined)
+    this.#order({ is: 'drain' })
     const impatience = setTimeout(() => {
       this.#failure = `did not end within ${DRAIN_MS / 1_000} s`
       this.#child.kill('SIGKILL')
@@ -95,6 +132,10 @@ export class RoleProcess {
     } finally {
       clearTimeout(impatience)
     }
+  }
+
+  #order(order: Order): void {
+    this.#child.send(order, () => undefined)
   }
 
   #listen(): void {
@@ -129,6 +170,12 @@ export class RoleProcess {
       case 'status':
         this.#status = report.text
         return
+      case 'serving':
+        this.#serving.resolve(report.url)
+        return
+      case 'usage':
+        this.#usage.resolve(report.usage)
+        return
       case 'claimed':
         this.#onClaimed(report.from, report.events)
         return
@@ -145,6 +192,9 @@ export class RoleProcess {
     this.#over = true
     if (problem === undefined) this.#ended.resolve()
     else this.#ended.reject(new Error(`${this.name} ${problem}`))
-    this.#ready.reject(new Error(`${this.name} ${problem ?? 'ended before it was ready'}`))
+    const early = new Error(`${this.name} ${problem ?? 'ended before it was ready'}`)
+    this.#ready.reject(early)
+    this.#serving.reject(early)
+    this.#usage.reject(early)
   }
 }

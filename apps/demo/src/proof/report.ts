@@ -1,3 +1,4 @@
+import type { MigrationReport } from '../migration/migration-report.ts'
 import type { Ledger } from './ledger.ts'
 import type { RestartRecovery, TakeoverRecovery } from './recovery.ts'
 
@@ -31,6 +32,8 @@ export interface Report {
   }
   /** Events that are in the stream in another order than they were published in. */
   readonly publishedOutOfOrder: number
+  /** Moving services from polling to the stream. */
+  readonly migration: MigrationReport | null
   readonly ok: boolean
 }
 
@@ -40,7 +43,11 @@ export interface Recoveries {
   takeover?: TakeoverRecovery
 }
 
-export function makeReport(ledger: Ledger, recoveries: Recoveries): Report {
+export function makeReport(
+  ledger: Ledger,
+  recoveries: Recoveries,
+  migration?: MigrationReport,
+): Report {
   const { published } = ledger
   const consumers = Object.fromEntries(
     [...ledger.consumers.keys()].map((name) => [name, consumerReport(ledger, name, recoveries)]),
@@ -61,7 +68,8 @@ export function makeReport(ledger: Ledger, recoveries: Recoveries): Report {
       workerEvents: recoveries.takeover?.events ?? null,
     },
     publishedOutOfOrder: published.outOfOrder,
-    ok: clean && published.count > 0 && published.outOfOrder === 0,
+    migration: migration ?? null,
+    ok: clean && migration?.ok !== false && published.count > 0 && published.outOfOrder === 0,
   }
 }
 

@@ -2,7 +2,13 @@ import { flushCompileCache } from 'node:module'
 import { connect, type ConsumerHandler, type Event, type Millrace } from '@millrace/runtime'
 import { nowMs } from '../clock.ts'
 import { stampOf } from '../flights/flight-updates.ts'
-import { type Report, type RoleSettings, SETTINGS_VARIABLE } from '../processes/messages.ts'
+import {
+  type Order,
+  type Report,
+  type RoleSettings,
+  SETTINGS_VARIABLE,
+  type Usage,
+} from '../processes/messages.ts'
 import { Journal } from '../proof/journal.ts'
 
 /** What a role works with. */
@@ -11,6 +17,8 @@ export interface Stage {
   readonly millrace: Millrace
   readonly journal: Journal
   readonly tell: (report: Report) => void
+  /** Counts a request to the old API. */
+  readonly countRequest: () => void
   /** Makes a handler that does the work and then writes into the journal that it is done. */
   readonly journaled: <Data>(work: (event: Event<Data>) => void) => ConsumerHandler<Data>
 }
@@ -21,6 +29,8 @@ export interface Act {
   /** Resolves when it is over; rejects when it cannot go on. */
   readonly done: Promise<void>
   close(): Promise<unknown>
+  /** Makes no more of whatever it makes, where it makes anything. */
+  stop?(): void
   /** What it is about just now, in words for the screen. */
   status(): string
 }
@@ -30,13 +40,27 @@ const STATUS_EVERY_MS = 250
 /** The frame of each process: connects, plays the role until the parent asks it to drain, and ends. */
 export async function play(role: (stage: Stage) => Act | Promise<Act>): Promise<void> {
   const asked = Promise.withResolvers<void>()
-  process.on('message', () => {
-    asked.resolve()
+  const stopped = Promise.withResolvers<void>()
+  process.on('message', (message) => {
+    const order = message as Order
+    switch (order.is) {
+      case 'drain':
+        asked.resolve()
+        return
+      case 'stop':
+        stopped.resolve()
+        return
+      case 'report-usage':
+        tell({ is: 'usage', usage: usage() })
+        return
+      default:
+        order satisfies never
+    }
   })
   // Without the parent there is nobody to work for.
   process.once('disconnect', orphaned)
   try {
-    await perform(role, readSettings(), asked.promise)
+    await perform(role, readSettings(), asked.promise, stopped.promise)
   } catch (error) {
     tell({
       is: 'failed',
@@ -52,11 +76,20 @@ async function perform(
   role: (stage: Stage) => Act | Promise<Act>,
   settings: RoleSettings,
   asked: Promise<void>,
+  stopped: Promise<void>,
 ): Promise<void> {
   const { prefix, name: clientName } = settings
   using journal = new Journal(settings.journalPath)
   await using millrace = await connect(settings.redisUrl, { prefix, clientName })
-  const act = await role({ settings, millrace, journal, tell, journaled: journaledIn(journal) })
+  const act = await role({
+    settings,
+    millrace,
+    journal,
+    tell,
+    countRequest,
+    journaled: journaledIn(journal),
+  })
+  void stopped.then(() => act.stop?.())
   await act.ready
   tell({ is: 'ready' })
   // Usually written at the end of a process, which not every one of these gets to see.
@@ -80,6 +113,18 @@ function journaledIn(journal: Journal): Stage['journaled'] {
     const { redelivered } = context
     journal.append({ ...stampOf(event), id: event.id, atMs, redelivered })
   }
+}
+
+let requests = 0
+
+function countRequest(): void {
+  requests += 1
+}
+
+function usage(): Usage {
+  const { user, system } = process.cpuUsage()
+  const memoryBytes = process.memoryUsage.rss()
+  return { cpuMs: (user + system) / 1_000, memoryBytes, requests }
 }
 
 function readSettings(): RoleSettings {

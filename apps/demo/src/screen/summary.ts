@@ -1,3 +1,4 @@
+import { migrationSummary } from './migration-summary.ts'
 import type { Report } from '../proof/report.ts'
 import { count, milliseconds, seconds, table } from './table.ts'
 
@@ -30,6 +31,7 @@ export function summary(report: Report): string[] {
     ...table([heading, ...rows]),
     '',
     ...recovery(report),
+    ...(report.migration === null ? [] : migrationSummary(report.migration)),
     verdict(report),
   ]
 }
