@@ -9,13 +9,14 @@ import {
   throwProblems,
   wholeNumber,
 } from '../lifecycle/options.ts'
+import type { TickMigration } from './migrated.ts'
 import type { Schedule } from './schedule.ts'
 
 /** Handles one item; the next one waits for it. */
 export type TickHandler<Item> = (item: Item, context: TickContext) => unknown
 
 export interface TickContext {
-  /** Fires when the loop is closed, and nobody waits for the handler any more. */
+  /** Fires when the handler should give up: closing takes too long, or another process may act. */
   readonly signal: AbortSignal
 }
 
@@ -26,7 +27,7 @@ export interface CursorStore {
   readonly save: (cursor: Cursor) => unknown
 }
 
-export interface TickLoopOptions<Item> {
+export interface TickLoopOptions<Item, Data = Item> {
   /** Names the poller, in what it tells. */
   readonly name: string
   /**
@@ -38,8 +39,16 @@ export interface TickLoopOptions<Item> {
   readonly fetch: Fetch<Item>
   /** Is given each item, one after the other. */
   readonly handler: TickHandler<Item>
-  /** Where the cursor is kept. @defaultValue in memory: every start begins at the beginning */
+  /**
+   * Where the cursor is kept while there is no migration; with one it is kept in Redis, with the rest of the
+   * position. @defaultValue in memory: every start begins at the beginning
+   */
   readonly cursor?: CursorStore
+  /**
+   * Lets the loop be moved to an event stream, and back, while it runs: `createMigration` has the switches.
+   * It begins by polling, as without one; of all processes that run a loop of this name one acts.
+   */
+  readonly migration?: TickMigration<Item, Data>
   /** How many items one fetch asks for. @defaultValue 500 */
   readonly pageSize?: number
   /** How long one fetch may take, in milliseconds. @defaultValue 30_000 */
@@ -62,8 +71,8 @@ export interface ResolvedTickLoopOptions<Item> {
 const defaults = Object.freeze({ pageSize: 500, fetchTimeoutMs: 30_000 })
 
 /** @throws PollAdapterError `OPTIONS_INVALID`, listing all problems */
-export function resolveTickLoopOptions<Item>(
-  options: TickLoopOptions<Item>,
+export function resolveTickLoopOptions<Item, Data>(
+  options: TickLoopOptions<Item, Data>,
 ): ResolvedTickLoopOptions<Item> {
   const problems = optionProblems(options, {
     name: text,
@@ -74,6 +83,7 @@ export function resolveTickLoopOptions<Item>(
     fetch: callable,
     handler: callable,
     cursor: anObject,
+    migration: anObject,
     pageSize: wholeNumber(1, 100_000, 'items'),
     fetchTimeoutMs: wholeNumber(10, 3_600_000, 'milliseconds'),
     signal: abortSignal,
@@ -81,6 +91,15 @@ export function resolveTickLoopOptions<Item>(
   const given: Partial<Record<string, unknown>> = { ...options }
   for (const name of ['name', 'every', 'fetch', 'handler']) {
     if (given[name] === undefined) problems.push(`${name} is missing`)
+  }
+  if (options.migration !== undefined) {
+    if (typeof options.every === 'function') {
+      problems.push('every must be a number of milliseconds where there is a migration')
+    }
+    if (options.cursor !== undefined) problems.push('cursor does not go with migration')
+    for (const name of ['millrace', 'stream'] as const) {
+      if (options.migration[name] === undefined) problems.push(`migration.${name} is missing`)
+    }
   }
   throwProblems('Tick loop', problems)
   return {

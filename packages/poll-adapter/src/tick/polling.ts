@@ -17,15 +17,35 @@ export class Polling<Item> {
   readonly #clock: Clock
   #cursor: Cursor | undefined
   #isLoaded = false
+  readonly #closing = new AbortController()
+  readonly #hurry = new AbortController()
   #wake = new AbortController()
+  #running: Promise<void> | undefined
 
   constructor(options: ResolvedTickLoopOptions<Item>, clock: Clock) {
     this.#options = options
     this.#clock = clock
   }
 
-  /** Polls until the signal fires; a handler that runs then is waited for. */
-  async run(signal: AbortSignal): Promise<void> {
+  start(): void {
+    this.#running ??= this.#run(this.#closing.signal)
+  }
+
+  /** Polls no more; a handler that runs is waited for until the deadline, and then told. */
+  async close({ deadlineMs }: { readonly deadlineMs: number }): Promise<void> {
+    this.#closing.abort()
+    const over = new AbortController()
+    await Promise.race([this.#running, pause(this.#clock, deadlineMs, over.signal)])
+    over.abort()
+    this.#hurry.abort()
+  }
+
+  /** Asks now, or right after the tick that is under way. */
+  poke(): void {
+    this.#wake.abort()
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const begunMs = this.#clock.wallMs()
       this.#wake = new AbortController()
@@ -34,11 +54,6 @@ export class Polling<Item> {
       const pauseMs = untilNextTickMs(this.#options.every, begunMs, this.#clock.wallMs())
       await pause(this.#clock, pauseMs, either)
     }
-  }
-
-  /** Asks now, or right after the tick that is under way. */
-  poke(): void {
-    this.#wake.abort()
   }
 
   async #tick(signal: AbortSignal): Promise<void> {
@@ -67,7 +82,7 @@ export class Polling<Item> {
       for (const item of page.items) {
         // What is left of the page comes again, to whoever polls next.
         if (signal.aborted) return false
-        await handler(item, { signal })
+        await handler(item, { signal: this.#hurry.signal })
       }
     }
     const { cursor } = page

@@ -1,22 +1,30 @@
 import { PollAdapterError } from '../errors.ts'
-import { type Clock, systemClock } from '../lifecycle/clock.ts'
-import { onAbort, pause } from '../lifecycle/signals.ts'
+import { systemClock } from '../lifecycle/clock.ts'
+import { onAbort } from '../lifecycle/signals.ts'
+import { migratedPoller } from './migrated.ts'
 import { resolveTickLoopOptions, type TickLoopOptions } from './options.ts'
 import { Polling } from './polling.ts'
 
 /**
- * A poller in place of a timer, a fetch and a loop over what it brought; `start()` sets it to work. It
- * needs no Redis: it is the step before a migration, and does what was done before.
+ * A poller in place of a timer, a fetch and a loop over what it brought; `start()` sets it to work. Without
+ * a migration it needs no Redis and does what was done before; with one it can be moved to an event
+ * stream, with the same fetch and the same handler.
  * @throws PollAdapterError `OPTIONS_INVALID`, listing all problems
  */
-export function tickLoop<Item>(options: TickLoopOptions<Item>): TickLoop {
+export function tickLoop<Item, Data = Item>(options: TickLoopOptions<Item, Data>): TickLoop {
   const resolved = resolveTickLoopOptions(options)
-  return new TickLoop(
-    resolved.name,
-    new Polling(resolved, systemClock),
-    systemClock,
-    resolved.signal,
-  )
+  const engine =
+    options.migration === undefined
+      ? new Polling(resolved, systemClock)
+      : migratedPoller(resolved, options.migration)
+  return new TickLoop(resolved.name, engine, resolved.signal)
+}
+
+/** What does the work: it polls, or it is the poller of a migration. */
+interface Engine {
+  start(): unknown
+  poke(): void
+  close(options: { readonly deadlineMs: number }): Promise<void>
 }
 
 const DEFAULT_DEADLINE_MS = 10_000
@@ -24,24 +32,15 @@ const DEFAULT_DEADLINE_MS = 10_000
 /** States: idle → running → closed; from idle straight to closed. Use {@link tickLoop}. */
 export class TickLoop implements AsyncDisposable {
   readonly name: string
-  readonly #polling: Pick<Polling<never>, 'poke' | 'run'>
-  readonly #clock: Clock
-  readonly #closing = new AbortController()
+  readonly #engine: Engine
   readonly #closed = Promise.withResolvers<void>()
   #offSignal: () => void = () => undefined
-  #running: Promise<void> | undefined
   #closes: Promise<void> | undefined
 
   /** @internal */
-  constructor(
-    name: string,
-    polling: Pick<Polling<never>, 'poke' | 'run'>,
-    clock: Clock,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(name: string, engine: Engine, signal: AbortSignal | undefined) {
     this.name = name
-    this.#polling = polling
-    this.#clock = clock
+    this.#engine = engine
     this.#offSignal = onAbort(signal, () => void this.close())
   }
 
@@ -60,16 +59,19 @@ export class TickLoop implements AsyncDisposable {
         name: this.name,
       })
     }
-    this.#running ??= this.#polling.run(this.#closing.signal)
+    this.#engine.start()
     return this
   }
 
   /** Asks now instead of at the next tick, for whoever knows that there is something. */
   poke(): void {
-    this.#polling.poke()
+    this.#engine.poke()
   }
 
-  /** Asks no more, and waits for the handler that runs, at most until the deadline. Idempotent. */
+  /**
+   * Asks no more, and waits for the handler that runs; at the deadline its signal fires, and it is waited for
+   * no longer where that is possible. Idempotent.
+   */
   close(options: { readonly deadlineMs?: number } = {}): Promise<void> {
     this.#closes ??= this.#close(options.deadlineMs ?? DEFAULT_DEADLINE_MS)
     return this.#closes
@@ -81,10 +83,7 @@ export class TickLoop implements AsyncDisposable {
 
   async #close(deadlineMs: number): Promise<void> {
     this.#offSignal()
-    this.#closing.abort()
-    const over = new AbortController()
-    await Promise.race([this.#running, pause(this.#clock, deadlineMs, over.signal)])
-    over.abort()
+    await this.#engine.close({ deadlineMs })
     this.#closed.resolve()
   }
 }
