@@ -6,10 +6,11 @@ import { describeEnvironment } from './harness/environment.ts'
 import { describe, type Report } from './harness/report.ts'
 import { type Benchmark, Workbench } from './harness/workbench.ts'
 import { latency } from './latency/benchmark.ts'
+import { metrics } from './metrics/benchmark.ts'
 import { retention } from './retention/benchmark.ts'
 import { throughput } from './throughput/benchmark.ts'
 
-const benchmarks: readonly Benchmark[] = [throughput, latency, fanout, retention, backpressure]
+const benchmarks: readonly Benchmark[] = [throughput, latency, fanout, metrics, retention, backpressure]
 
 process.exitCode = await main(process.argv.slice(2))
 
