@@ -7,6 +7,7 @@ import { resolveGroupOptions } from '../../src/group/options.ts'
 import { newNonce } from '../../src/lease/token.ts'
 import { defineStream } from '../../src/stream/define-stream.ts'
 import { callAppend } from '../producer/rig.ts'
+import { anHourLater } from './ageing.ts'
 import { idsFrom, useSweeps } from './sweep-bed.ts'
 
 const bed = useSweeps()
@@ -37,7 +38,7 @@ it('a month of short-lived members leaves no members, records or keys behind', a
       }),
     )
     await oneLives(commands)
-    await anHourLater()
+    await anHourLater(bed.redis, bed.keys.state('pool'))
     most.fields = Math.max(most.fields, await bed.redis.hlen(bed.keys.state('pool')))
     const consumers = (await bed.redis.xinfo('CONSUMERS', bed.keys.stream, 'pool')) as unknown[]
     most.consumers = Math.max(most.consumers, consumers.length)
@@ -87,16 +88,6 @@ async function oneLives(commands: GroupCommands): Promise<void> {
     dead.map(({ name, record }) => commands.claim(identity, name, record?.text ?? '', 100, {})),
   )
   await commands.leave(identity, {})
-}
-
-async function anHourLater(): Promise<void> {
-  const state = bed.keys.state('pool')
-  const aged = Object.entries(await bed.redis.hgetall(state)).flatMap(([field, text]) => {
-    const [token, second, lease, standing, detail] = text.split('|')
-    if (standing !== 'revoked') return []
-    return [field, [token, Number(second) - 3_601, lease, standing, detail].join('|')]
-  })
-  if (aged.length > 0) await bed.redis.hset(state, ...aged)
 }
 
 async function aDayLaterForProducers(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
-import { type RedisServer, startRedis } from '@millrace/testkit'
+import { type RedisServer, startRedis, type StartRedisOptions } from '@millrace/testkit'
 import { resolveConnectOptions } from '../../src/connection/options.ts'
 import { type Core, createCore } from '../../src/core.ts'
 import { sweep, type SweepAnswer, type SweepRequest } from '../../src/retention/sweep.ts'
@@ -17,8 +17,8 @@ export class SweepBed {
   #server: RedisServer | undefined
   #core: Core | undefined
 
-  async start(args: readonly string[]): Promise<void> {
-    this.#server = await startRedis({ args })
+  async start(options: StartRedisOptions): Promise<void> {
+    this.#server = await startRedis(options)
     this.#core = createCore(resolveConnectOptions(this.#server.url, {}))
   }
 
@@ -159,7 +159,7 @@ export class SweepBed {
 /** For the top of a test file. */
 export function useSweeps(args: readonly string[] = []): SweepBed {
   const bed = new SweepBed()
-  beforeAll(() => bed.start(args))
+  beforeAll(() => bed.start({ args }))
   beforeEach(() => bed.reset())
   afterAll(() => bed.end())
   return bed
