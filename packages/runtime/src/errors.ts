@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'KEY_TYPE'
   | 'LEASE_LOST'
   | 'NAME_IN_USE'
+  | 'NOT_DURABLE'
   | 'OPTIONS_INVALID'
   | 'OUT_OF_MEMORY'
   | 'PAYLOAD_INVALID'
@@ -132,6 +133,13 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
     meaning:
       'The name belongs to a consumer group where a consumer was asked for, or the other way round.',
     remedy: 'Choose another name.',
+  },
+  NOT_DURABLE: {
+    retryable: false,
+    meaning:
+      'The event is in the stream, but was not confirmed by the replicas or the disks that the producer’s `durability` asks for in time.',
+    remedy:
+      'Do not publish it again, or with the same `idempotencyKey`. It is lost only if the primary fails before the others have it; see to the replicas.',
   },
   OPTIONS_INVALID: {
     retryable: false,
