@@ -24,6 +24,7 @@ export type {
   StoredInSpool,
   StoredInStream,
 } from './producer/options.ts'
+export type { DurabilityOptions } from './producer/durability/options.ts'
 export type { SpoolOptions } from './producer/spool/options.ts'
 export type { PressureOptions, PressurePolicy, Watermarks } from './pressure/options.ts'
 export type {
