@@ -15,6 +15,12 @@ import {
   resolvePressureOptions,
 } from '../pressure/options.ts'
 import {
+  type DurabilityOptions,
+  durabilityProblems,
+  type ResolvedDurability,
+  resolveDurability,
+} from './durability/options.ts'
+import {
   type ResolvedSpoolOptions,
   resolveSpoolOptions,
   type SpoolOptions,
@@ -97,6 +103,12 @@ export interface ProducerOptions {
   /** Where and how much is kept, with `whenUnavailable: 'spool'`. */
   readonly spool?: SpoolOptions
   /**
+   * Where an event must be before `publish` resolves, beside the memory of the primary: with replicas, on
+   * disk. It costs the way to the replicas or the disk for each batch, and one connection. Not with a spool.
+   * @defaultValue none: `publish` resolves when the primary has the event
+   */
+  readonly durability?: DurabilityOptions
+  /**
    * What happens to events while the stream is under pressure, from `high` until below `low`. `signal`: they
    * are published as ever, and `producer.pressure` and the channel `pressureChanged` tell. `delay`: they are
    * published no faster than the slowest consumer works, and fail with `PRESSURE` if their deadline comes
@@ -129,6 +141,7 @@ export interface ResolvedProducerOptions {
   readonly whenUnavailable: 'fail' | 'spool' | 'wait'
   /** Set when events are spooled; then `producerId` is set as well. */
   readonly spool: ResolvedSpoolOptions | undefined
+  readonly durability: ResolvedDurability | undefined
   readonly pressure: ResolvedPressureOptions
 }
 
@@ -157,10 +170,12 @@ export function resolveProducerOptions(
       deadlineMs,
       whenUnavailable: oneOf('wait', 'fail', 'spool'),
       spool: (v) => (typeof v === 'object' && v !== null) || 'must be an object',
+      durability: (v) => (typeof v === 'object' && v !== null) || 'must be an object',
       onPressure: pressurePolicy,
       pressure: (v) => (typeof v === 'object' && v !== null) || 'must be an object',
     }),
     ...spoolingProblems(options),
+    ...durableProblems(options),
     ...(typeof options.pressure === 'object' ? pressureProblems(options.pressure) : []),
   ])
   return {
@@ -170,6 +185,8 @@ export function resolveProducerOptions(
     deadlineMs: options.deadlineMs ?? connectionDeadlineMs,
     whenUnavailable: options.whenUnavailable ?? defaults.whenUnavailable,
     spool: options.spool === undefined ? undefined : resolveSpoolOptions(options.spool),
+    durability:
+      options.durability === undefined ? undefined : resolveDurability(options.durability),
     pressure: resolvePressureOptions(options.onPressure, options.pressure),
   }
 }
@@ -214,6 +231,14 @@ function spoolingProblems(options: ProducerOptions): string[] {
       "producerId must be given with whenUnavailable: 'spool': the next process finds by it what this one left",
     )
   }
+  return problems
+}
+
+function durableProblems({ durability, whenUnavailable }: ProducerOptions): string[] {
+  if (typeof durability !== 'object' || durability === null) return []
+  const problems = durabilityProblems(durability)
+  if (whenUnavailable === 'spool')
+    problems.push("durability does not go with whenUnavailable: 'spool'")
   return problems
 }
 

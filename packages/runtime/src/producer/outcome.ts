@@ -35,6 +35,17 @@ function answerCallers(events: readonly OutgoingEvent[], { firstId, originals }:
   }
 }
 
+/** Tells the callers of a batch that their events are in the stream, and not where else they should be. */
+export function failLate(
+  stream: string,
+  { events }: Batch<OutgoingEvent>,
+  error: MillraceError,
+): void {
+  const open = events.filter(({ call }) => !call.settled)
+  for (const { call } of open) call.fail(error)
+  if (open.length > 0) channels.publishFailed.publish({ stream, events: open.length, error })
+}
+
 /** Tells the callers of events that the server refused for good. */
 export function rejectEvents(stream: string, { events, error }: Rejected<OutgoingEvent>): void {
   let failed = 0

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { fromRedis } from '../connection/redis-errors.ts'
 import type { Session } from '../connection/session.ts'
 import type { Core } from '../core.ts'
@@ -18,11 +17,13 @@ import {
 } from './answer.ts'
 import { boundsOf, callAppend, type RetentionBounds } from './call-append.ts'
 import { closeEpoch } from './close-epoch-script.ts'
+import { DurabilityConfirmations } from './durability/confirmations.ts'
+import { answerOnceDurable, whenDurableOrNot } from './durability/once-durable.ts'
 import type { OutgoingEvent } from './encode.ts'
 import type { ResolvedProducerOptions } from './options.ts'
 import { confirmBatch, rejectEvents } from './outcome.ts'
 import { Outbox } from './outbox.ts'
-import type { GiveUpAll, PublishableStream, Sender } from './sender.ts'
+import { type GiveUpAll, isEnd, type PublishableStream, randomName, type Sender } from './sender.ts'
 import type { Lane } from './spool/lane.ts'
 import {
   type Answer,
@@ -75,6 +76,8 @@ export class SendLoop implements Sender {
   #fruitless = 0
   /** The way over the disk, where that was asked for. */
   #lane: Lane | undefined
+  /** Waits until what was appended is durable, where that was asked for. */
+  readonly #durability: DurabilityConfirmations | undefined
   /** The window has another epoch than the spool file. */
   #renumberingDue = false
   /** Why nothing new is sent. */
@@ -87,7 +90,7 @@ export class SendLoop implements Sender {
     options: ResolvedProducerOptions,
     giveUpAll: GiveUpAll,
     watch: PressureWatch,
-    window: Window<OutgoingEvent> = openWindow(newEpoch()),
+    window: Window<OutgoingEvent> = openWindow(randomName()),
   ) {
     this.#window = window
     this.#core = core
@@ -97,7 +100,9 @@ export class SendLoop implements Sender {
     this.#bounds = boundsOf(stream.retention)
     this.#giveUpAll = giveUpAll
     this.#watch = watch
-    this.#producerId = options.producerId ?? randomBytes(9).toString('base64url')
+    this.#producerId = options.producerId ?? randomName()
+    if (options.durability !== undefined)
+      this.#durability = new DurabilityConfirmations(core, keys, options.durability)
   }
 
   get unsent(): number {
@@ -149,6 +154,7 @@ export class SendLoop implements Sender {
 
   stop(): undefined {
     this.#stopped.abort()
+    this.#durability?.close()
     this.#offSession?.()
     this.#outbox.prune()
     return undefined
@@ -219,13 +225,24 @@ export class SendLoop implements Sender {
     }
     callAppend(session, this.#keys, heading, batch.events, withSource).then(
       (reply) => {
-        this.#answered(copy, answerOf(reply), undefined)
+        this.#arrived(copy, answerOf(reply), heading.record)
       },
       (error: unknown) => {
         this.#answered(copy, answerOfError(error), error)
       },
     )
     this.#watch.sent(session, batch.events.length)
+  }
+
+  #arrived(copy: Copy, answer: Answer, record: string): void {
+    const tell = (known: Answer): void => {
+      this.#answered(copy, known, undefined)
+    }
+    if (this.#durability === undefined || answer.kind !== 'appended') tell(answer)
+    else
+      void answerOnceDurable(this.#durability, record, copy.batch, answer, this.#stream.name).then(
+        tell,
+      )
   }
 
   #answered(copy: Copy, given: Answer, error: unknown): void {
@@ -325,6 +342,7 @@ export class SendLoop implements Sender {
       signal,
       deadlineMs,
     })
+    await this.#durability?.ready(deadlineMs)
     await this.#core.verify(this.#stream, signal)
     return session
   }
@@ -344,14 +362,15 @@ export class SendLoop implements Sender {
   }
 
   async #closeEpoch(session: Session): Promise<void> {
-    const closed = await closeEpoch(session, this.#keys, this.#record()).catch((error: unknown) => {
+    const record = this.#record()
+    const closed = await closeEpoch(session, this.#keys, record).catch((error: unknown) => {
       this.#trouble = { session, error }
       throw error
     })
-    const { appended, rejected } = reopen(this.#window, closed.last, newEpoch(), isLive)
+    const { appended, rejected } = reopen(this.#window, closed.last, randomName(), isLive)
     for (const batch of appended) {
       const placement = closed.placements.get(batch.first)
-      if (placement !== undefined) this.#confirm(batch, placement)
+      if (placement !== undefined) this.#confirmForGood(batch, placement, record)
       else if (batch.answered) this.#confirm(batch, ELSEWHERE)
       else this.#reject([{ events: batch.events, error: forgotten() }])
     }
@@ -359,6 +378,15 @@ export class SendLoop implements Sender {
     this.#lane?.resolve(resolvedThrough(this.#window, this.#lane.taken))
     this.#renumberingDue = true
     await this.#renumberSpool()
+  }
+
+  /** Of a batch that is not sent again. */
+  #confirmForGood(batch: Batch<OutgoingEvent>, placement: Placement, record: string): void {
+    const confirm = (): void => {
+      this.#confirm(batch, placement)
+    }
+    if (this.#durability === undefined) confirm()
+    else void whenDurableOrNot(this.#durability, record, batch, this.#stream.name).then(confirm)
   }
 
   /** Nothing is sent under an epoch that the spool file does not know: after a crash it would be again. */
@@ -415,13 +443,4 @@ interface Copy {
 
 function isLive(event: OutgoingEvent): boolean {
   return !event.call.settled
-}
-
-/** Whether a producer with a spool cannot go on: what waits outside the spool is given up as well. */
-export function isEnd({ code }: MillraceError): boolean {
-  return code === 'CLOSED' || code === 'SPOOL_EXPIRED'
-}
-
-export function newEpoch(): string {
-  return randomBytes(9).toString('base64url')
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { MillraceError } from '../errors.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import type { OutgoingEvent } from './encode.ts'
@@ -24,4 +25,14 @@ export interface Sender {
   press(isPressed: boolean): void
   /** Sends nothing more; resolves once everything is let go of. */
   stop(deadlineMs: number): Promise<void> | undefined
+}
+
+/** Whether a producer with a spool cannot go on: what waits outside the spool is given up as well. */
+export function isEnd({ code }: MillraceError): boolean {
+  return code === 'CLOSED' || code === 'SPOOL_EXPIRED'
+}
+
+/** The name of a producer that was given none, and of each epoch. */
+export function randomName(): string {
+  return randomBytes(9).toString('base64url')
 }

@@ -6,8 +6,14 @@ import type { PressureWatch } from '../../pressure/watch.ts'
 import type { StreamKeys } from '../../stream/keys.ts'
 import type { OutgoingEvent } from '../encode.ts'
 import type { ResolvedProducerOptions } from '../options.ts'
-import { isEnd, newEpoch, SendLoop } from '../send.ts'
-import type { GiveUpAll, PublishableStream, Sender } from '../sender.ts'
+import { SendLoop } from '../send.ts'
+import {
+  type GiveUpAll,
+  isEnd,
+  type PublishableStream,
+  randomName,
+  type Sender,
+} from '../sender.ts'
 import { openWindow } from '../window.ts'
 import { ageMs, assertFresh } from './age.ts'
 import { Lane, type LaneSettings } from './lane.ts'
@@ -54,7 +60,7 @@ export class SpoolingSender implements Sender {
 
   constructor(settings: SpoolingSettings) {
     this.#settings = settings
-    const window = openWindow<OutgoingEvent>(newEpoch())
+    const window = openWindow<OutgoingEvent>(randomName())
     this.#own = this.#loop(window)
     this.#own.hold('adoption')
   }
