@@ -131,8 +131,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   NAME_IN_USE: {
     retryable: false,
     meaning:
-      'The name belongs to a consumer group where a consumer was asked for, or the other way round.',
-    remedy: 'Choose another name.',
+      'The name belongs to a consumer group where a consumer was asked for, or the other way round; or somebody is at work under a name that is to be removed, reset or deleted.',
+    remedy: 'Choose another name; or close whoever works under it first.',
   },
   NOT_DURABLE: {
     retryable: false,
@@ -160,7 +160,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
     retryable: false,
     meaning: 'The encoded event is larger than the stream’s limit.',
     remedy:
-      'Send a smaller payload, raise `limits.maxPayloadBytes`, or keep the payload elsewhere.',
+      'Send a smaller payload, raise `limits.maxPayloadBytes`, or let `claimCheck` keep it in a blob store.',
   },
   PERMISSION_DENIED: {
     retryable: false,
@@ -211,7 +211,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   },
   STATE_INVALID: {
     retryable: false,
-    meaning: 'The call does not fit the state of the object, for example a second `start`.',
+    meaning:
+      'The call does not fit the state of the object, for example a second `start`, or a reset of a name that does not exist.',
     remedy: 'See the message for the state and the calls that it allows.',
   },
   STREAM_MISMATCH: {

@@ -9,6 +9,7 @@ import { type ConsumerOptions, resolveConsumerOptions } from './consumer/options
 import { Pulse } from './consumer/pulse.ts'
 import { type Core, createCore, type StreamLike } from './core.ts'
 import { DeadLetters } from './dead-letters/dead-letters.ts'
+import { type DoctorReport, examineServer } from './doctor/doctor.ts'
 import { MillraceError } from './errors.ts'
 import { type ClockOffset, measureClockOffset } from './health/clock-offset.ts'
 import { type Health, judgeHealth } from './health/health.ts'
@@ -218,6 +219,12 @@ export class Millrace {
   ): Promise<StreamReport> {
     this.#assertOpen()
     return inspectStream(this.#core, stream, options.signal)
+  }
+
+  /** Looks at the server: whether it keeps what it is given, has room, and allows what is needed. */
+  doctor(options: { readonly signal?: AbortSignal } = {}): Promise<DoctorReport> {
+    this.#assertOpen()
+    return examineServer(this.#core, options.signal)
   }
 
   /**

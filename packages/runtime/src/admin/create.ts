@@ -38,12 +38,17 @@ export async function createStream(
   await core.verify(stream, signal)
   // The same one when the answer is lost and the script sent again.
   const candidate = newIncarnation()
+  let sent = 0
   const reply = (await core.connections.call(
     'data',
     keys.tag,
-    (session) => evaluate(session, createScript, [keys.stream, keys.meta], [candidate, keys.tag]),
+    (session) => {
+      sent++
+      return evaluate(session, createScript, [keys.stream, keys.meta], [candidate, keys.tag])
+    },
     { signal },
   )) as [unknown, unknown]
   const incarnation = String(reply[1])
-  return { created: reply[0] === '1' || incarnation === candidate, incarnation }
+  const again = sent > 1 && incarnation === candidate
+  return { created: reply[0] === '1' || again, incarnation }
 }

@@ -38,7 +38,8 @@ local waiting = redis.call('XLEN', redrive)
 local outcome, bytes, entries = 'MORE', 0, 0
 repeat
   if waiting >= tonumber(ARGV[4]) then
-    outcome = 'FULL'
+    local rest = redis.call('XRANGE', stream, '(' .. at, ARGV[3], 'COUNT', 1)
+    outcome = rest[1] and 'FULL' or 'DONE'
     break
   end
   local most = math.min(16, tonumber(ARGV[4]) - waiting)

@@ -42,7 +42,7 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
   local by = fields_of(flat)
   if by['name'] == name then native = by end
 end
-local stored = redis.call('HMGET', state, 'incarnation', 'position', 'counter')
+local stored = redis.call('HMGET', state, 'incarnation', 'position', 'counter', 'token')
 local before = stored[1] == incarnation and stored[2] or '0-0'
 if kind == 'group' and native then before = native['last-delivered-id'] end
 local pending = native and native['pending'] or 0
@@ -77,8 +77,10 @@ end
 redis.call('HSET', state, 'incarnation', incarnation, 'position', position, 'gap', gap, 'active', server_ms())
 if kind == 'consumer' then
   local counter = (tonumber(stored[3] or '0') or 0) + 1
+  -- The number in the token never goes back: it may fence writes elsewhere.
+  local number = (tonumber((stored[4] or ''):match('^(%d+)-')) or 0) + 1
   redis.call('HSET', state, 'index', index, 'ranges', '', 'attempts', '', 'dead', '',
-    'counter', counter, 'token', counter .. '-' .. ARGV[6], 'holder', '', 'beat', '0', 'released', '1',
+    'counter', counter, 'token', string.format('%.0f', number) .. '-' .. ARGV[6], 'holder', '', 'beat', '0', 'released', '1',
     'deaths', '0', 'diedAt', '', 'quarantine', '0', 'ahead', id_before(last, position) and position or '')
 else
   redis.call('HSET', state, 'added', added)

@@ -176,7 +176,6 @@ test('says what is wrong with its options, and has nothing to do without a strea
   const millrace = await bed.open()
   const admin = millrace.admin(bed.stream())
   expect(await admin.trim({ to: { length: 0 } })).toMatchObject({ removed: 0, unread: [] })
-  // @ts-expect-error one place alone
   expect(() => admin.trim({ to: { length: 1, id: '1-0' } })).toThrow('to must be')
   expect(() => admin.trim({ to: { length: -1 } })).toThrow('to must be')
 })
