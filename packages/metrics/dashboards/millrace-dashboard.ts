@@ -296,15 +296,18 @@ export function buildDashboard(): Dashboard {
 }
 
 function choice(name: string, label: string, query: string): QueryVariableBuilder {
-  return new QueryVariableBuilder(name)
-    .label(label)
-    .datasource(DATASOURCE)
-    .query(query)
-    .multi(true)
-    .includeAll(true)
-    .allValue('.*')
-    .refresh(VariableRefresh.OnTimeRangeChanged)
-    .sort(VariableSort.AlphabeticalAsc)
+  return (
+    new QueryVariableBuilder(name)
+      .label(label)
+      .datasource(DATASOURCE)
+      .query(query)
+      .multi(true)
+      .includeAll(true)
+      .allValue('.*')
+      .refresh(VariableRefresh.OnTimeRangeChanged)
+      // oxlint-disable-next-line unicorn/no-array-sort -- it is no array
+      .sort(VariableSort.AlphabeticalAsc)
+  )
 }
 
 function panelOf({ title, description, unit, queries }: Chart): PanelBuilder {

@@ -1,5 +1,5 @@
 import type { ReaderKind } from './companions.ts'
-import type { ConsumerReading, StreamReading } from './stream-reading.ts'
+import type { StreamReading } from './stream-reading.ts'
 import type { Verdict } from './verdict.ts'
 
 /** What one scrape has found out about the streams of one Redis. */
@@ -55,7 +55,7 @@ export interface GroupSnapshot {
   /** Of the oldest pending events, how many were delivered how often; undefined until they were looked at. */
   readonly pendingByDeliveries: Readonly<Record<string, number>> | undefined
   readonly consumerCount: number
-  readonly consumers: readonly (ConsumerReading & { readonly idleMs: number })[]
+  readonly consumers: readonly ConsumerSnapshot[]
   readonly lag: {
     readonly events: number
     /** Whether that number is certain; else it is an estimate. */
@@ -72,4 +72,11 @@ export interface GroupSnapshot {
   readonly oldestDeadLetterAgeMs: number | undefined
   readonly redriving: number | undefined
   readonly verdict: Verdict
+}
+
+/** A Redis consumer of a group. */
+export interface ConsumerSnapshot {
+  readonly name: string
+  readonly pending: number
+  readonly idleMs: number
 }

@@ -61,7 +61,11 @@ function groupSnapshot(
     oldestPendingAgeMs: oldestPending && ageOf(oldestPending.id, nowMs),
     pendingByDeliveries: own.pendingByDeliveries,
     consumerCount: consumers.length,
-    consumers: consumers.map((one) => ({ ...one, idleMs: Math.max(nowMs - one.seenMs, 0) })),
+    consumers: consumers.map(({ name: consumer, pending: theirs, seenMs }) => ({
+      name: consumer,
+      pending: theirs,
+      idleMs: Math.max(nowMs - seenMs, 0),
+    })),
     lag: { events, known, ms: lagMs },
     headroomMs: retentionMs === undefined || events === 0 ? undefined : retentionMs - lagMs,
     expired: kind === 'foreign' ? memory.meta?.foreignExpired.get(name) : own.state?.expired,

@@ -19,6 +19,14 @@ export interface Series {
   readonly value: number
 }
 
+interface QueryAnswer {
+  readonly result: readonly { metric: Record<string, string>; value: [number, string] }[]
+}
+
+interface AlertsAnswer {
+  readonly alerts: readonly { state: string; labels: Record<string, string> }[]
+}
+
 /** A real Prometheus that scrapes and evaluates once a second. */
 export interface PrometheusServer extends AsyncDisposable {
   readonly url: string
@@ -47,17 +55,16 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
   const server: PrometheusServer = {
     url,
     async query(expression) {
-      const { data } = await ask<{
-        readonly result: readonly { metric: Record<string, string>; value: [number, string] }[]
-      }>(`${url}/api/v1/query?query=${encodeURIComponent(expression)}`)
-      return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }))
+      const data = await ask(`${url}/api/v1/query?query=${encodeURIComponent(expression)}`)
+      return (data as QueryAnswer).result.map(({ metric, value }) => ({
+        metric,
+        value: Number(value[1]),
+      }))
     },
     async firing() {
-      const { data } = await ask<{
-        readonly alerts: readonly { state: string; labels: Record<string, string> }[]
-      }>(`${url}/api/v1/alerts`)
+      const data = await ask(`${url}/api/v1/alerts`)
       return new Set(
-        data.alerts.flatMap(({ state, labels }) =>
+        (data as AlertsAnswer).alerts.flatMap(({ state, labels }) =>
           state === 'firing' ? [labels['alertname'] ?? ''] : [],
         ),
       )
@@ -90,11 +97,11 @@ function configOf(targets: Readonly<Record<string, string>>): string {
   })
 }
 
-async function ask<T>(url: string): Promise<{ readonly data: T }> {
+async function ask(url: string): Promise<unknown> {
   const response = await fetch(url)
-  const answer = (await response.json()) as { readonly data: T; readonly error?: string }
+  const answer = (await response.json()) as { readonly data: unknown; readonly error?: string }
   if (!response.ok) throw new Error(`${url}: ${answer.error}`)
-  return answer
+  return answer.data
 }
 
 async function freePort(): Promise<number> {
