@@ -95,7 +95,9 @@ async function perform(
   // Usually written at the end of a process, which not every one of these gets to see.
   flushCompileCache()
   const timer = setInterval(() => {
-    tell({ is: 'status', text: act.status() })
+    // Whoever cannot read says so instead of what it did last.
+    const { ready, problems } = millrace.health()
+    tell({ is: 'status', text: ready ? act.status() : problems.join('; ') })
   }, STATUS_EVERY_MS)
   try {
     await Promise.race([act.done, asked])
