@@ -3,7 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisServer, startFaultProxy, startRedis, waitFor } from '@millrace/testkit'
-import type { Redis } from 'ioredis'
+import type { DurabilityOptions } from '../../../src/index.ts'
 import { Producer } from '../../../src/producer/producer.ts'
 import { entriesOf, openRig, payloadsOf } from '../rig.ts'
 import { KEY, spoolDirectory, stream } from '../spool/spool-rig.ts'
@@ -45,17 +45,21 @@ for (const [name, args] of persistence) {
     return { confirmed: confirmed.size, lost: await missing(redis, confirmed), seconds }
   })
 }
-for (const [name, args, waits] of [
-  ['a replica 20 ms away, promoted', [], false],
+const replicated: readonly [
+  name: string,
+  args: readonly string[],
+  durability: DurabilityOptions | undefined,
+][] = [
+  ['a replica 20 ms away, promoted', [], undefined],
   [
     'the same, `min-replicas-to-write 1`',
     ['--min-replicas-to-write', '1', '--min-replicas-max-lag', '1'],
-    false,
+    undefined,
   ],
-  ['the same, `WAIT 1` before an event counts', [], true],
-] as const) {
-  await row(name, () => promoteReplica(args, waits))
-}
+  ['the same, `durability: { replicas: 1 }`', [], { replicas: 1, timeoutMs: 60_000 }],
+]
+for (const [name, args, durability] of replicated)
+  await row(name, () => promoteReplica(args, durability))
 
 console.log(
   '\n| producer | Redis | calls | answered | lost of answered | calls without an answer, not in the stream |',
@@ -85,25 +89,24 @@ async function row(name: string, measure: () => Promise<Loss>): Promise<void> {
 /** Publishes as fast as answers come, and remembers what was confirmed. */
 function publish(
   url: string,
-  confirm: () => Promise<unknown> = () => Promise.resolve(),
+  durability?: DurabilityOptions,
 ): { stop(): Promise<{ confirmed: Set<number>; seconds: number }> } {
   const rig = openRig(url, 60_000)
-  const producer = new Producer<{ n: number }>(rig.core, stream)
+  const producer = new Producer<{ n: number }>(
+    rig.core,
+    stream,
+    durability === undefined ? {} : { durability },
+  )
   const confirmed = new Set<number>()
   const startedMs = performance.now()
   let lastMs = startedMs
   let next = 0
   const stopped = new AbortController()
-  const aborted = once(stopped.signal, 'abort').then(() => {
-    throw new Error('stopped')
-  })
-  aborted.catch(() => undefined)
   const turn = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       const n = next++
       try {
         await producer.publish({ n }, { signal: stopped.signal })
-        await Promise.race([confirm(), aborted])
       } catch {
         return
       }
@@ -138,7 +141,10 @@ async function missing(redis: RedisServer, confirmed: ReadonlySet<number>): Prom
 }
 
 /** The primary is killed and its replica, whose link has a delay, takes over. */
-async function promoteReplica(args: readonly string[], waits: boolean): Promise<Loss> {
+async function promoteReplica(
+  args: readonly string[],
+  durability: DurabilityOptions | undefined,
+): Promise<Loss> {
   await using primary = await startRedis({ args })
   await using link = await startFaultProxy(primary)
   const { hostname, port } = new URL(link.url)
@@ -151,36 +157,13 @@ async function promoteReplica(args: readonly string[], waits: boolean): Promise<
     describe: 'the replica to be online',
   })
   link.latencyMs = 20
-  const load = publish(primary.url, waits ? replicated(primary.client()) : undefined)
+  const load = publish(primary.url, durability)
   await sleep(1_000 + Math.random() * 500)
   await primary.kill('SIGKILL')
   const { confirmed, seconds } = await load.stop()
   link.resetAll()
   await admin.replicaof('NO', 'ONE')
   return { confirmed: confirmed.size, lost: await missing(replica, confirmed), seconds }
-}
-
-/**
- * `WAIT` speaks of its own connection's last write, so a write of our own stands behind the event: a
- * replica that has it has the event.
- */
-function replicated(redis: Redis): () => Promise<void> {
-  let next: Promise<void> | undefined
-  let current = Promise.resolve()
-  // One at a time, and whoever comes meanwhile shares the next one.
-  return () => {
-    next ??= current.then(() => {
-      next = undefined
-      current = writeAndWait(redis)
-      return current
-    })
-    return next
-  }
-}
-
-async function writeAndWait(redis: Redis): Promise<void> {
-  const [, reply] = await Promise.all([redis.incr('behind'), redis.call('wait', '1', '5000')])
-  if (Number(reply) < 1) throw new Error('no replica has it')
 }
 
 /** The producer is killed, and the next one publishes a single event. */
