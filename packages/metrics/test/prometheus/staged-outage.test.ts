@@ -10,6 +10,13 @@ import { WatchedApp } from './watched-app.ts'
 
 const rules = readFileSync(new URL('../../alerts/millrace.rules.yaml', import.meta.url), 'utf8')
 const reason = reasonWithout('prometheus', 'promtool')
+/** The queries that docs/autoscaling.md gives to KEDA, which has data whenever the exporter has. */
+const documented = [
+  ...readFileSync(new URL('../../../../docs/autoscaling.md', import.meta.url), 'utf8').matchAll(
+    /query: >-\n((?:\s+[^\s#].*\n)+?)\s+#|```promql\n([^`]+)```/g,
+  ),
+].map(([, inYaml, inProse]) => inYaml ?? inProse ?? '')
+const queries = [...dashboardQueries, ...documented]
 const PATIENT = { timeoutMs: 90_000, everyMs: 300 }
 
 describe.skipIf(reason !== undefined)(`A real Prometheus${reason ? ` (${reason})` : ''}`, () => {
@@ -54,7 +61,7 @@ describe.skipIf(reason !== undefined)(`A real Prometheus${reason ? ` (${reason})
     const answered = new Set<string>()
     const look = async (): Promise<void> => {
       for (const alert of await prometheus.firing()) fired.add(alert)
-      for (const query of dashboardQueries) {
+      for (const query of queries) {
         if (!answered.has(query) && (await hasData(prometheus, query))) answered.add(query)
       }
     }
@@ -133,7 +140,8 @@ describe.skipIf(reason !== undefined)(`A real Prometheus${reason ? ` (${reason})
 
     const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name)
     expect([...fired].toSorted()).toEqual(alerts.toSorted())
-    expect(dashboardQueries.filter((query) => !answered.has(query))).toEqual([])
+    expect(documented).toHaveLength(2)
+    expect(queries.filter((query) => !answered.has(query))).toEqual([])
 
     // What both of them show is what Prometheus likes to see.
     for (const url of [`${exporter.url}/metrics`, `http://${app.target}/metrics`]) {
