@@ -18,7 +18,7 @@ export function payloadHolder(): PayloadHolder {
 /** A payload in hand; it counts against the budget until it is let go of. */
 export interface HeldPayload<Data> {
   readonly decoded: Settled<Data>
-  release(): void
+  readonly release: () => void
 }
 
 /** For how long a payload that nobody has in hand is kept for the consumers that are a little behind. */

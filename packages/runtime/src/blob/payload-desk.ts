@@ -26,7 +26,7 @@ export class PayloadDesk<Data, Work extends object> {
   /** @throws MillraceError `BLOB_STORE_FAILED`; `ABORTED` after {@link abort} or when the signal fires */
   async fetch(work: Work, claimed: Claimed<Data>, signal?: AbortSignal): Promise<Settled<Data>> {
     const stop = new AbortController()
-    const { signal: given } = this.#given
+    const given = this.#given.signal
     const giveUp = (): void => {
       stop.abort(given.reason)
     }

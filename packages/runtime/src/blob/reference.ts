@@ -36,6 +36,6 @@ export function readReference(raw: RawReference): BlobReference | string {
 
 /** SHA-256 in hexadecimal digits, worked out beside the event loop: a large payload takes a while. */
 export async function sha256Of(content: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', content as Uint8Array<ArrayBuffer>)
+  const digest = await crypto.subtle.digest('SHA-256', content)
   return Buffer.from(digest).toString('hex')
 }

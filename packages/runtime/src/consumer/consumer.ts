@@ -422,8 +422,8 @@ export class Consumer<Data> {
       handler,
       running: this.#running,
       isPaused: () => this.#pauses !== undefined && this.#pauses.size > 0,
-      notePause: (pause) => {
-        this.#administrativePause.note(pause)
+      notePause: (asked) => {
+        this.#administrativePause.note(asked)
       },
     }
   }

@@ -35,7 +35,6 @@ function visibility({ info, config }: ServerFacts): Finding {
 }
 
 function rights({ refused }: ServerFacts): Finding[] {
-  if (refused === undefined) return []
   if (refused.length === 0) return [ok('rights', 'The user may send every command that is needed.')]
   return [
     finding(

@@ -24,7 +24,7 @@ export async function examine(
   const ask = (...words: readonly string[]): Promise<unknown> =>
     session.client.call(...(words as [string, ...string[]]))
   const info = await ifAllowed(ask('info', 'everything'))
-  const fields = info === undefined ? undefined : infoFields(String(info))
+  const fields = info === undefined ? undefined : infoFields(info as string)
   const config = await ifAllowed(ask('config', 'get', ...SETTINGS))
   const isCluster = fields?.get('cluster_enabled') === '1'
   const cluster = isCluster ? await ifAllowed(ask('cluster', 'info')) : undefined
@@ -32,9 +32,9 @@ export async function examine(
     ...session.server,
     info: fields,
     config: config === undefined ? undefined : pairFields(config),
-    cluster: cluster === undefined ? undefined : infoFields(String(cluster)),
+    cluster: cluster === undefined ? undefined : infoFields(cluster as string),
     clock: await clockOf(() => ask('time'), now),
-    refused: await ifAllowed(refusedCommands(session, key)),
+    refused: (await ifAllowed(refusedCommands(session, key))) ?? [`eval with keys like ${key}`],
   }
 }
 

@@ -10,8 +10,8 @@ export interface ServerFacts {
   readonly cluster: ReadonlyMap<string, string> | undefined
   /** The server's clock minus ours, in milliseconds, and how far off that may be. */
   readonly clock: { readonly aheadMs: number; readonly uncertainMs: number }
-  /** The commands that the user may not send; undefined where the server could not be asked. */
-  readonly refused: readonly string[] | undefined
+  /** The commands that the user may not send. */
+  readonly refused: readonly string[]
 }
 
 /** Reads `name:value` lines. */

@@ -167,14 +167,21 @@ export class Dispatcher<Data> {
     const { delivery } = held
     decoded.then(
       (settled) => {
-        // The lease may have gone while the schema was waiting; then the handler must not start.
-        if (held.lost || delivery.abortReason !== undefined) this.#finish(held, interrupted)
+        // The lease may have gone while the schema or the blob store was waited for; then the handler must
+        // not start.
+        const gone = held.lost || delivery.abortReason !== undefined || !this.#mayStart()
+        if (gone) this.#finish(held, interrupted)
         else this.#handle(held, settled, delivery)
       },
       (error: unknown) => {
         this.#finish(held, this.#failure(held, error))
       },
     )
+  }
+
+  #mayStart(): boolean {
+    const permit = this.#options.permit()
+    return permit !== undefined && this.#options.clock.monotonicMs() < permit.untilMs
   }
 
   #handle(held: Held, decoded: Settled<Data>, delivery: Delivery): void {

@@ -252,8 +252,8 @@ export class MemberLoop<Data> {
       this.#workbench,
       refused,
       this.#gaps,
-      (pause) => {
-        this.#ports.notePause(pause)
+      (asked) => {
+        this.#ports.notePause(asked)
       },
       this.#facts,
     )

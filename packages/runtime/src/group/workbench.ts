@@ -7,7 +7,6 @@ import { DeliveryTally } from '../delivery/tally.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { Decode } from '../stream/decode.ts'
 import type { RawEntry } from '../stream/entry.ts'
-import type { Settled } from '../stream/event.ts'
 import { Aftermath } from './aftermath.ts'
 import { isRefusal, type PendingEntry, type Refusal } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
@@ -105,7 +104,7 @@ export class Workbench<Data> {
       handlerTimeoutMs: options.handlerTimeoutMs,
       decode: (entry, incarnation, held, delivery) => {
         const decoded = parts.decode(entry, incarnation)
-        if (decoded instanceof Promise) return decoded as Promise<Settled<Data>>
+        if (decoded instanceof Promise) return decoded
         return isClaimed(decoded) ? this.#desk.fetch(held, decoded, delivery.signal) : decoded
       },
       settled: (held) => {

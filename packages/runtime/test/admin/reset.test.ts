@@ -194,7 +194,7 @@ describe('a consumer group', () => {
     const second = millrace.consumerGroup(stream, { name: 'pool', leaseMs })
     second.start(({ data }) => kept.push(data.n))
     await waitFor(() => kept.length === 3, { describe: 'the pending ones' })
-    expect(kept.toSorted()).toEqual([3, 4, 5])
+    expect(new Set(kept)).toEqual(new Set([3, 4, 5]))
     await second.close()
   })
 

@@ -326,6 +326,36 @@ describe('a store that is out of reach', () => {
     }
   })
 
+  test('has no handler started whose lease was lost during the fetch', async () => {
+    const { store } = await fileStore(bed)
+    const slow = new TroubledStore(store)
+    const stream = documents()
+    const producing = await bed.open({ blobStore: store })
+    await producing.publish(stream, { n: 1, text: text(2_000) })
+    const proxy = await bed.proxy()
+    const cut = await bed.open({ blobStore: slow, sameHostTakeover: false }, proxy.url)
+    const gate = Promise.withResolvers<void>()
+    slow.before = () => gate.promise
+    const handled: string[] = []
+    const options = { leaseMs: 500 }
+    for (const [who, millrace] of [
+      ['first', cut],
+      ['second', producing],
+    ] as const) {
+      const consumer = millrace.consumer(stream, { name: 'consumer', ...options })
+      consumer.start(() => handled.push(`consumer ${who}`))
+      const member = millrace.consumerGroup(stream, { name: 'group', ...options })
+      member.start(() => handled.push(`group ${who}`))
+      await Promise.all([consumer.ready, member.ready])
+      if (who === 'first') await waitFor(() => slow.gets > 0, { describe: 'the fetch' })
+    }
+    proxy.blackhole('both')
+    await waitFor(() => handled.length === 2, { describe: 'the others', timeoutMs: 10_000 })
+    gate.resolve()
+    await cut.close({ deadlineMs: 100 })
+    expect(handled.toSorted()).toEqual(['consumer second', 'group second'])
+  })
+
   test('keeps no consumer from closing', async () => {
     const { store } = await fileStore(bed)
     const stuck = new TroubledStore(store)

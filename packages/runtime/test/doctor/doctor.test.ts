@@ -63,7 +63,7 @@ test('a user with the rights on the page lacks none, and every other lack is nam
 
   for (const command of ['xadd', 'xreadgroup', 'xgroup|setid', 'client|unblock', 'hgetall']) {
     await bed.redis.call('acl', 'setuser', 'examined', 'reset', ...all, `-${command}`)
-    const [finding] = (await doctor(url)).findings.filter(({ check }) => check === 'rights')
+    const finding = found(await doctor(url), 'rights')
     expect(finding?.found).toBe(`The user may not send ${command}.`)
     expect(finding?.severity).toBe(command === 'client|unblock' ? 'warning' : 'critical')
   }
