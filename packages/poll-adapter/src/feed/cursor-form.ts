@@ -41,6 +41,8 @@ export interface CursorForm<Data> {
   readonly origin: number | string | null
   /** Whether cursors are numbers in answers. */
   readonly isNumeric: boolean
+  /** Whether no two events share a plain cursor. */
+  readonly isUnique: boolean
   /** @throws PollAdapterError `CURSOR_INVALID` */
   readonly parse: (text: string) => Since
   /** Undefined when the form has no cursor for this place. */

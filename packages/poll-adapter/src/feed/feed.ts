@@ -178,7 +178,10 @@ export class CursorFeed<Data, Item = Data> {
       const seen = this.#news
       const step = await this.#pages.next(place, poll)
       throwIfAborted(poll.signal, 'The poll')
-      if (step.page.items.length > 0) return { ...step, waited }
+      if (step.page.items.length > 0) {
+        this.#places.note(step.page.cursor, step.place)
+        return { ...step, waited }
+      }
       place = step.place
       // Everything there was left out; what follows is another page.
       if (step.page.hasMore) continue

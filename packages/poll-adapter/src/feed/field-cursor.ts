@@ -63,6 +63,7 @@ export function fieldCursor<Data>(options: FieldCursorOptions<Data>): CursorForm
     name: `field-${as}`,
     origin: null,
     isNumeric: as !== 'text' && as !== 'iso',
+    isUnique: ties === 'unique',
     settleMs: ties === 'whole' ? (options.settleMs ?? SETTLE_MS) : 0,
     cursorOf: (event) => checked(of(event), as, event.id),
     parse(text) {

@@ -56,6 +56,7 @@ export class Follower<Data> {
   /** Since when the stream has been watched without a break, by the wall clock of this machine. */
   #watchedFromMs: number | undefined
   #isAnnounced = false
+  #settledId: string | undefined
   #cancelSettle: (() => void) | undefined
 
   constructor(
@@ -94,9 +95,9 @@ export class Follower<Data> {
     return await abortable(this.#attempt.promise, signal, 'The poll')
   }
 
-  /** Whether the last event has stood for as long as its ties take to become complete. */
+  /** Whether the last event has stood for as long as its ties take, and Redis has nothing behind it. */
   isSettled(window: Window<Data>): boolean {
-    return this.#clock.monotonicMs() - window.lastPushedMs >= this.#form.settleMs
+    return this.#settledId === window.lastId
   }
 
   /** Somebody was not given the last events: there is a reason to look again once they have settled. */
@@ -104,9 +105,28 @@ export class Follower<Data> {
     if (this.#cancelSettle !== undefined) return
     const leftMs = window.lastPushedMs + this.#form.settleMs - this.#clock.monotonicMs()
     this.#cancelSettle = this.#clock.after(Math.max(leftMs, 0) + SHORTEST_LOOK_MS, () => {
-      this.#cancelSettle = undefined
-      this.#news.changed()
+      void this.#settle(window)
     })
+  }
+
+  /** Takes what a look at Redis says about the last event that is here. */
+  noteSettled(window: Window<Data>, report: StreamReport): void {
+    const dueMs = window.lastPushedMs + this.#form.settleMs
+    if (this.#clock.monotonicMs() >= dueMs && report.lastId === window.lastId)
+      this.#settledId = window.lastId
+  }
+
+  /** The time is up; whether something is on its way, as after a broken connection, only Redis knows. */
+  async #settle(window: Window<Data>): Promise<void> {
+    try {
+      const { signal } = this.#closing
+      this.noteSettled(window, await this.#millrace.inspect(this.#stream, { signal }))
+    } catch {
+      // Whoever waits looks again, and with that begins another attempt.
+    } finally {
+      this.#cancelSettle = undefined
+    }
+    if (!this.#closing.signal.aborted) this.#news.changed()
   }
 
   async close(): Promise<void> {
@@ -216,6 +236,7 @@ export class Follower<Data> {
 
   #recreated(): void {
     this.#generation++
+    this.#settledId = undefined
     this.#window = undefined
     this.#watchedFromMs = this.#clock.wallMs()
     this.#news.changed()

@@ -140,7 +140,8 @@ export class History<Data> {
     if (report.length === 0) return { kind: 'unknown' }
     let low = idTimeMs(report.firstId)
     let high = idTimeMs(report.lastId) + 1
-    while (low < high) {
+    // What is left is read in one go, together with what may lie out of order before it.
+    while (high - low > this.#options.latenessMs) {
       const middle = Math.floor((low + high) / 2)
       const there = await this.#firstWithValue(startAt(middle, report.firstId), cursorOf)
       if (there === undefined || compare(there.value, value) > 0) high = middle

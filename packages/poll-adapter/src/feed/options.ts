@@ -70,7 +70,9 @@ export interface FeedOptions<Data, Item = Data> {
   readonly onInvalid?: 'refuse' | 'skip'
   /**
    * How far events may lie out of the order of their cursors, in milliseconds of stream time, with
-   * `fieldCursor`: a search for an old cursor begins so much earlier. @defaultValue 60_000
+   * `fieldCursor`: a search for an old cursor begins so much earlier. Too low: an event that was stored late is
+   * skipped for pollers that come with a plain cursor from before it. Too high: slow searches.
+   * @defaultValue 1_000
    */
   readonly latenessMs?: number
   /** How far a time cursor may be ahead of the clock, in milliseconds. @defaultValue 5_000 */
@@ -110,7 +112,7 @@ const defaults = Object.freeze({
   memoryBytes: 16 * 1024 * 1024,
   latencyBudgetMs: 25,
   onInvalid: 'refuse' as const,
-  latenessMs: 60_000,
+  latenessMs: 1_000,
   clockToleranceMs: 5_000,
 })
 

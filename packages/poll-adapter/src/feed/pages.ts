@@ -76,7 +76,7 @@ export class Pages<Data, Item> {
   #inWindow({ from }: Place, window: Window<Data>): string | undefined {
     // A stream without a single event so far begins with the window.
     if (from === 'earliest') return window.base === BEFORE_ALL ? window.base : undefined
-    return window.covers(from) ? from.id : undefined
+    return window.follows(from) ? from.id : undefined
   }
 
   #fromWindow(window: Window<Data>, id: string, place: Place, limit: number): Step<Item> {
@@ -172,16 +172,21 @@ export class Pages<Data, Item> {
     return Object.freeze({ items: Object.freeze([]), cursor, hasMore: false })
   }
 
-  /** The cursor to begin with for a poll that brought none. */
-  #cursorAt(window: Window<Data>, { from }: Place): number | string | null {
+  /** The cursor for a place that no cursor was given for, or one that lies beyond it. */
+  #cursorAt(window: Window<Data>, { from, fallback }: Place): number | string | null {
     const { cursor: form } = this.#options
-    if (from === 'earliest' || from.id === BEFORE_ALL) return form.origin
+    if (from === 'earliest' || from.id === BEFORE_ALL) return fallback ?? form.origin
+    // What the window has not got yet, or nothing at all: only the place itself is known.
+    const isBare = window.events === 0 || compareIds(window.lastId, from.id) < 0
+    if (isBare) {
+      const cursor = form.format({ position: from, value: undefined, tieGoesOn: 'perhaps' })
+      return cursor ?? fallback ?? form.origin
+    }
     // The last place before it that has a cursor: what is repeated then was never handed out.
-    const settled = this.#follower.isSettled(window)
+    const open = this.#follower.isSettled(window) ? 'settled' : 'perhaps'
     let at = window.atOrBefore(from.id)
     let next: Kept<Data> | undefined
     while (at !== undefined) {
-      const open = settled ? 'settled' : 'perhaps'
       const tieGoesOn = next === undefined ? open : form.isTie(at, next) ? 'yes' : 'no'
       const position = { incarnation: window.incarnation, id: at.id }
       const cursor = form.format({ position, value: at.value, tieGoesOn })
@@ -189,8 +194,7 @@ export class Pages<Data, Item> {
       next = at
       at = window.before(at.id)
     }
-    const cursor = form.format({ position: from, value: undefined, tieGoesOn: 'perhaps' })
-    return cursor ?? form.origin
+    return fallback ?? form.origin
   }
 
   #itemOf({ event }: Kept<Data>): readonly Item[] {

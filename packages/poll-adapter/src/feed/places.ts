@@ -13,7 +13,8 @@ import type { CursorValue, Since } from './cursor-form.ts'
 import type { Follower } from './follower.ts'
 import type { History } from './history.ts'
 import type { ResolvedFeedOptions, ResolvedPoll } from './options.ts'
-import { BEFORE_ALL, lastIdOfMs, type StreamPosition } from './stream-position.ts'
+import { lastIdOfMs, type StreamPosition } from './stream-position.ts'
+import { RecentPlaces } from './recent-places.ts'
 import type { Window } from './window.ts'
 
 /** Where a poll goes on. */
@@ -24,8 +25,10 @@ export interface Place {
   readonly value: CursorValue | undefined
   /** Which life of the stream, as this process has seen it. */
   readonly generation: number
-  /** What to answer with while there is nothing after it; undefined where the window knows better. */
+  /** What to answer with while there is nothing after it; undefined where the stream knows better. */
   readonly cursor: number | string | null | undefined
+  /** What to answer with when it does not. */
+  readonly fallback?: number | string
 }
 
 /** Finds the place in the stream that a cursor stands for, and refuses cursors that would hide a loss. */
@@ -37,7 +40,11 @@ export class Places<Data> {
   readonly #history: History<Data>
   readonly #clock: Clock
   readonly #closing: AbortSignal
-  #report: Promise<StreamReport> | undefined
+  readonly #recent = new RecentPlaces()
+  /** Settles when the last look that was begun is done. */
+  #lastLook: Promise<void> = Promise.resolve()
+  /** The look that has not begun yet. */
+  #nextLook: Promise<StreamReport> | undefined
 
   constructor(
     millrace: Millrace,
@@ -55,6 +62,13 @@ export class Places<Data> {
     this.#history = history
     this.#clock = clock
     this.#closing = closing
+  }
+
+  /** A page ended there: whoever comes with its cursor needs no search. */
+  note(cursor: number | string | null, { from }: Place): void {
+    const { cursorOf } = this.#options.cursor
+    if (cursorOf === undefined || cursor === null || from === 'earliest') return
+    this.#recent.note(String(cursor), from)
   }
 
   async of({ since: text, signal }: ResolvedPoll): Promise<Place> {
@@ -110,14 +124,16 @@ export class Places<Data> {
       throw this.#refuse('CURSOR_AHEAD', `The cursor ${text} lies in the future`)
     }
     this.#assertVouched(timeMs, window, text)
-    const id = lastIdOfMs(timeMs)
-    if (compareIds(id, lastId) <= 0) return as({ incarnation, id })
-    // Of this very time is all that has come so far; what comes later is new to everybody.
-    if (timeMs <= lastMs || lastId === BEFORE_ALL) return as({ incarnation, id: lastId })
-    // Nothing may have come up to then: the answer leads back to the end that there is.
+    const place = as({ incarnation, id: lastIdOfMs(timeMs) })
+    if (timeMs <= lastMs) return place
+    // Whoever has this time from another process has seen more than has come here.
     const report = await this.#look(signal)
-    const end = report.exists && report.incarnation === incarnation ? report.lastId : lastId
-    return { ...as({ incarnation, id: compareIds(id, end) < 0 ? id : end }), cursor: undefined }
+    const isSame = report.exists && (incarnation === '' || report.incarnation === incarnation)
+    const endId = isSame ? report.lastId : lastId
+    if (timeMs <= idTimeMs(endId)) return place
+    // Nothing has come up to then, though something still may: the answer leads back to the end that there is.
+    const fallback = this.#options.cursor.isNumeric ? numeric(text) : text
+    return { ...as({ incarnation, id: endId }), cursor: undefined, fallback }
   }
 
   async #ofValue(
@@ -127,13 +143,17 @@ export class Places<Data> {
     signal: AbortSignal | undefined,
     as: (from: Place['from'], value?: CursorValue) => Place,
   ): Promise<Place> {
+    const { incarnation } = window
+    const known = this.#recent.find(text, incarnation)
+    if (known !== undefined) return as({ incarnation, id: known }, value)
     const here = window.locate(value)
-    if (here.kind === 'found') {
-      return as({ incarnation: window.incarnation, id: here.id }, value)
+    if (here.kind === 'found' && (await this.#isComplete(here.id, window, signal))) {
+      return as({ incarnation, id: here.id }, value)
     }
     const there = await this.#history.locate(value, signal)
     if (there.kind === 'found') {
-      return as({ incarnation: window.incarnation, id: there.id }, value)
+      this.#recent.note(text, { incarnation, id: there.id })
+      return as({ incarnation, id: there.id }, value)
     }
     if (this.#follower.generation > 0) {
       throw this.#refuse('STREAM_RECREATED', 'The event stream was created anew')
@@ -146,6 +166,19 @@ export class Places<Data> {
       'CURSOR_EXPIRED',
       `The event stream does not reach back to ${text}, or has never had this cursor`,
     )
+  }
+
+  /** Whether no event that has not come here yet can share the cursor of the one at this place. */
+  async #isComplete(
+    id: string,
+    window: Window<Data>,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const { isUnique } = this.#options.cursor
+    if (isUnique || id !== window.lastId || this.#follower.isSettled(window)) return true
+    const report = await this.#look(signal)
+    this.#follower.noteSettled(window, report)
+    return report.lastId === id
   }
 
   /** A place that this process does not have in memory, or that was never there. */
@@ -205,17 +238,21 @@ export class Places<Data> {
       : form.compare(value, known.value) >= 0
   }
 
-  /** One look at a time, for all who need it. */
+  /** One look at a time, for all who need it, and begun after they needed it. */
   #look(signal: AbortSignal | undefined): Promise<StreamReport> {
-    if (this.#report === undefined) {
-      const report = this.#millrace.inspect(this.#stream, { signal: this.#closing })
-      this.#report = report
-      const forget = (): void => {
-        if (this.#report === report) this.#report = undefined
-      }
-      report.then(forget, forget)
+    if (this.#nextLook === undefined) {
+      const before = this.#lastLook
+      const look = before.then(() => {
+        this.#nextLook = undefined
+        return this.#millrace.inspect(this.#stream, { signal: this.#closing })
+      })
+      this.#nextLook = look
+      this.#lastLook = look.then(
+        () => undefined,
+        () => undefined,
+      )
     }
-    return abortable(this.#report, signal, 'The poll')
+    return abortable(this.#nextLook, signal, 'The poll')
   }
 
   #refuse(

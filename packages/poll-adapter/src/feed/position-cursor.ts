@@ -11,6 +11,7 @@ export function positionCursor(): CursorForm<unknown> {
     name: 'position',
     origin: formatPosition({ incarnation: '', id: BEFORE_ALL }),
     isNumeric: false,
+    isUnique: true,
     settleMs: 0,
     parse(text) {
       const position = parsePosition(text)

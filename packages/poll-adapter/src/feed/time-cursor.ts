@@ -55,6 +55,7 @@ export function timeCursor(options: TimeCursorOptions = {}): CursorForm<unknown>
     name: `time-${form}`,
     origin: form === 'iso' ? new Date(0).toISOString() : 0,
     isNumeric: form !== 'iso',
+    isUnique: false,
     settleMs: options.settleMs ?? resolutionMs + SETTLE_MS,
     parse(text) {
       const { timeMs, ordinal } = parseTimestamp(text, form, resolutionMs)

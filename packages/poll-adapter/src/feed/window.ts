@@ -113,10 +113,15 @@ export class Window<Data> {
     return before
   }
 
-  /** Whether every event after this position is here. */
-  covers({ incarnation, id }: StreamPosition): boolean {
+  /** Whether every event after this position is here, or going to be; it may be ahead of the stream. */
+  follows({ incarnation, id }: StreamPosition): boolean {
     if (incarnation !== this.#incarnation && incarnation !== '') return false
-    return compareIds(id, this.#base) >= 0 && compareIds(id, this.lastId) <= 0
+    return compareIds(id, this.#base) >= 0
+  }
+
+  /** Whether the position lies within what is here. */
+  covers(position: StreamPosition): boolean {
+    return this.follows(position) && compareIds(position.id, this.lastId) <= 0
   }
 
   /** Up to so many events after the id, which the window covers. */
