@@ -14,9 +14,10 @@ const checkpointScript: Script = defineScript(
 its holder is still the one and the stream still is what the holder read. Sending the same request
 again does no harm.
 KEYS 1 stream, 2 meta, then state and redrive stream of each consumer
-ARGV for each consumer 11: name, token, incarnation, position to start from, position to store or '',
-  ids that may be the greatest instead, with commas around, index or '', ranges or '=' for unchanged,
-  attempts or '=' for unchanged, '1' to release the lease, the gap that its owner was told of or ''
+ARGV for each run of consumers with the same request 10: number of consumers, incarnation, position to
+  start from, position to store or '', ids that may be the greatest instead, with commas around, index or
+  '', ranges or '=' for unchanged, attempts or '=' for unchanged, '1' to release the lease, the gap that
+  its owner was told of or ''; then name and token of each
 Answers {incarnation, last-generated-id or '', entries-added, pauses or ''}, then for each consumer
   1 or {'OK', note, length of its redrive stream, gap or ''}, {'LOST'}, {'RECREATED'} or {'REWIND',
   stored position, greatest ids found}
@@ -43,106 +44,119 @@ local redrives = {}
 for i = 4, #KEYS, 2 do redrives[#redrives + 1] = KEYS[i] end
 local any_redrives = redis.call('EXISTS', unpack(redrives)) > 0
 
--- Many consumers pass the same events, so the same question is asked many times.
-local asked = {}
 local function greatest(from, to)
   -- XREVRANGE that ends before the first entry goes through the whole stream.
   if not first or id_before(to, first) then return '' end
-  local question = from .. ' ' .. to
-  local known = asked[question]
-  if known == nil then
-    local entries = redis.call('XREVRANGE', stream, to, from, 'COUNT', 1)
-    known = entries[1] and entries[1][1] or ''
-    asked[question] = known
-  end
-  return known
+  local entries = redis.call('XREVRANGE', stream, to, from, 'COUNT', 1)
+  return entries[1] and entries[1][1] or ''
 end
 
-local function store(state, redrive, a)
-  local name, token, from, to, named = ARGV[a], ARGV[a + 1], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
-  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position', 'ahead',
-    'beat', 'gap', 'active')
-  if f[1] ~= token or f[2] == '1' then return {'LOST'} end
-  if f[3] ~= ARGV[a + 2] or incarnation ~= ARGV[a + 2] then return {'RECREATED'} end
-  -- Positions and streams are replicated and saved in one order: no failover leaves a position beyond
-  -- the last id. Somebody who knows nothing of incarnations made the stream anew.
-  if last == '' or (id_before(last, f[4]) and f[4] ~= f[5]) then return {'RECREATED'} end
-  if f[4] ~= from and not (to ~= '' and f[4] == to) then return {'REWIND', f[4], ''} end
-  local changes = {}
-  local note = ''
+-- Many consumers ask the same of one stream: what only the stream can answer is looked at once for a run.
+local function run_at(a)
+  local run = {incarnation = ARGV[a + 1], from = ARGV[a + 2], to = ARGV[a + 3], told = ARGV[a + 9]}
+  local named, ranges = ARGV[a + 4], ARGV[a + 6]
   -- All that is in the way is told at once: with one at a time, ranges and position would take turns.
   local strange = {}
   local function look(found, expected)
     if found == '' or found == expected or named:find(',' .. found .. ',', 1, true) then return end
     strange[#strange + 1] = found
   end
+  local still = {}
+  if ranges ~= '=' then
+    for from, until_id in ranges:gmatch('([%d%-]+)>([%d%-]+)') do
+      if last == '' or id_before(last, until_id) then run.lost_ranges = true; break end
+      look(greatest(from, until_id), until_id)
+    end
+    still = {'ranges', ranges}
+  end
   if ARGV[a + 7] ~= '=' then
-    for first, until_id in ARGV[a + 7]:gmatch('([%d%-]+)>([%d%-]+)') do
-      if last == '' or id_before(last, until_id) then return {'REWIND', f[4], ''} end
-      look(greatest(first, until_id), until_id)
+    still[#still + 1] = 'attempts'
+    still[#still + 1] = ARGV[a + 7]
+  end
+  if ARGV[a + 8] == '1' then
+    still[#still + 1] = 'released'
+    still[#still + 1] = '1'
+  end
+  run.still, run.strange_still = still, table.concat(strange, ',')
+  if run.to ~= '' and not run.lost_ranges then
+    run.lost_position = last == '' or id_before(last, run.to)
+    if not run.lost_position then look(greatest('(' .. run.from, run.to), run.to) end
+    run.strange_moving = table.concat(strange, ',')
+    run.index = ARGV[a + 5]
+    if run.to == last then
+      run.index = tostring(added)
+    elseif id_before(run.to, deleted) then
+      run.index = ''
     end
-    changes[#changes + 1] = 'ranges'
-    changes[#changes + 1] = ARGV[a + 7]
+    run.moving = {'position', run.to, 'index', run.index, unpack(still)}
   end
-  if to ~= '' and f[4] ~= to then
-    if last == '' or id_before(last, to) then return {'REWIND', f[4], ''} end
-    look(greatest('(' .. from, to), to)
-    if #strange > 0 then return {'REWIND', f[4], table.concat(strange, ',')} end
-    local index = ARGV[a + 6]
-    if to == last then
-      index = tostring(added)
-    elseif id_before(to, deleted) then
-      index = ''
-    end
-    changes[#changes + 1] = 'position'
-    changes[#changes + 1] = to
-    changes[#changes + 1] = 'index'
-    changes[#changes + 1] = index
-    local moved
-    if index ~= '' then
-      moved = redis.pcall('XGROUP', 'SETID', stream, name, to, 'ENTRIESREAD', index)
-    else
-      moved = redis.pcall('XGROUP', 'SETID', stream, name, to)
-    end
-    if moved['err'] then
-      local create = {'XGROUP', 'CREATE', stream, name, to}
-      if index ~= '' then create[6] = 'ENTRIESREAD'; create[7] = index end
-      local created = redis.pcall(unpack(create))
-      if created['err'] then return redis.error_reply(created['err']) end
-      note = 'image'
-    end
+  return run
+end
+
+local beyond = {}
+local function is_beyond(id)
+  if beyond[id] == nil then beyond[id] = last == '' or id_before(last, id) end
+  return beyond[id]
+end
+
+-- Answers whether the image had vanished.
+local function move_image(name, run)
+  local moved
+  if run.index ~= '' then
+    moved = redis.pcall('XGROUP', 'SETID', stream, name, run.to, 'ENTRIESREAD', run.index)
+  else
+    moved = redis.pcall('XGROUP', 'SETID', stream, name, run.to)
   end
-  if #strange > 0 then return {'REWIND', f[4], table.concat(strange, ',')} end
-  if ARGV[a + 8] ~= '=' then
-    changes[#changes + 1] = 'attempts'
-    changes[#changes + 1] = ARGV[a + 8]
-  end
-  if ARGV[a + 9] == '1' then
-    changes[#changes + 1] = 'released'
-    changes[#changes + 1] = '1'
-  end
-  local gap = remaining_gap(f[7] or '', ARGV[a + 10])
-  if gap ~= (f[7] or '') then
-    changes[#changes + 1] = 'gap'
-    changes[#changes + 1] = gap
-  end
+  if not moved['err'] then return false end
+  local create = {'XGROUP', 'CREATE', stream, name, run.to}
+  if run.index ~= '' then create[6] = 'ENTRIESREAD'; create[7] = run.index end
+  local created = redis.pcall(unpack(create))
+  return created['err'] and created or true
+end
+
+local function store(state, redrive, name, token, run)
+  local f = redis.call('HMGET', state, 'token', 'released', 'incarnation', 'position', 'ahead',
+    'beat', 'gap', 'active')
+  local position, gap, to = f[4], f[7] or '', run.to
+  if f[1] ~= token or f[2] == '1' then return {'LOST'} end
+  if f[3] ~= run.incarnation or incarnation ~= run.incarnation then return {'RECREATED'} end
+  -- Positions and streams are replicated and saved in one order: no failover leaves a position beyond
+  -- the last id. Somebody who knows nothing of incarnations made the stream anew.
+  if last == '' or (is_beyond(position) and position ~= f[5]) then return {'RECREATED'} end
+  if position ~= run.from and not (to ~= '' and position == to) then return {'REWIND', position, ''} end
+  if run.lost_ranges then return {'REWIND', position, ''} end
+  local moves = to ~= '' and position ~= to
+  if moves and run.lost_position then return {'REWIND', position, ''} end
+  local strange = moves and run.strange_moving or run.strange_still
+  if strange ~= '' then return {'REWIND', position, strange} end
+  local new_image = moves and move_image(name, run)
+  if new_image and new_image ~= true then return new_image end
+  local changes = moves and run.moving or run.still
+  local left = remaining_gap(gap, run.told)
   local active = sign_of_life(f[8])
-  if active then
-    changes[#changes + 1] = 'active'
-    changes[#changes + 1] = active
+  if left ~= gap or active then
+    changes = {unpack(changes)}
+    if left ~= gap then changes[#changes + 1] = 'gap'; changes[#changes + 1] = left end
+    if active then changes[#changes + 1] = 'active'; changes[#changes + 1] = active end
   end
   redis.call('HSET', state, 'beat', (tonumber(f[6]) or 0) + 1, unpack(changes))
   local redriving = any_redrives and redis.pcall('XLEN', redrive) or 0
   if type(redriving) ~= 'number' then redriving = 0 end
-  if note == '' and redriving == 0 and gap == '' then return 1 end
-  return {'OK', note, redriving, gap}
+  if not new_image and redriving == 0 and left == '' then return 1 end
+  return {'OK', new_image and 'image' or '', redriving, left}
 end
 
 local answers = {{incarnation, last, added, known[2] or ''}}
-for i = 3, #KEYS, 2 do
-  local answer = store(KEYS[i], KEYS[i + 1], 1 + (i - 3) / 2 * 11)
-  if answer ~= 1 and answer['err'] then answer = {'ERROR', answer['err']} end
-  answers[#answers + 1] = answer
+local key, at = 3, 1
+while key <= #KEYS do
+  local run, consumers = run_at(at), tonumber(ARGV[at])
+  at = at + 10
+  for _ = 1, consumers do
+    local answer = store(KEYS[key], KEYS[key + 1], ARGV[at], ARGV[at + 1], run)
+    if answer ~= 1 and answer['err'] then answer = {'ERROR', answer['err']} end
+    answers[#answers + 1] = answer
+    key, at = key + 2, at + 2
+  end
 end
 return answers
 `,
@@ -191,43 +205,43 @@ export async function checkpoint(
   keys: StreamKeys,
   requests: readonly CheckpointRequest[],
 ): Promise<CheckpointAnswer[]> {
-  const args: (string | number)[] = []
-  for (const request of requests) {
-    args.push(
-      request.name,
-      request.token,
-      request.incarnation,
-      request.from,
-      request.to,
-      request.named.length === 0 ? '' : `,${request.named.join(',')},`,
-      request.index ?? '',
-      request.ranges ?? '=',
-      request.attempts ?? '=',
-      request.release ? '1' : '',
-      request.toldGap,
-    )
+  const runs = Map.groupBy(requests, sharedBy)
+  const scriptKeys = [keys.stream, keys.meta]
+  const args: string[] = []
+  for (const [shared, alike] of runs) {
+    args.push(String(alike.length), ...shared.split(SEPARATOR))
+    for (const { name, token } of alike) {
+      scriptKeys.push(keys.state(name), keys.redrive(name))
+      args.push(name, token)
+    }
   }
-  const reply = (await evaluate(
-    session,
-    checkpointScript,
-    [
-      keys.stream,
-      keys.meta,
-      ...requests.flatMap(({ name }) => [keys.state(name), keys.redrive(name)]),
-    ],
-    args,
-  )) as unknown[]
-  const paused = String((reply[0] as unknown[])[3])
-  return reply.slice(1).map((answer, i) => {
-    const request = requests[i]
-    if (!Array.isArray(answer)) return storedAnswer(pauseOf(paused, request?.name ?? ''))
-    const pause = pauseOf(paused, request?.name ?? '')
-    return answerOf(answer.map(String), request?.incarnation ?? '', pause)
-  })
+  const [figures, ...replies] = (await evaluate(session, checkpointScript, scriptKeys, args)) as [
+    unknown[],
+    ...unknown[],
+  ]
+  const paused = String(figures[3])
+  const answers = new Map<CheckpointRequest, CheckpointAnswer>()
+  for (const [i, request] of [...runs.values()].flat().entries()) {
+    answers.set(request, answerOf(replies[i], request, pauseOf(paused, request.name)))
+  }
+  return requests.flatMap((request) => answers.get(request) ?? [])
 }
 
-function storedAnswer(pause: StreamPause | undefined): CheckpointAnswer {
-  return pause === undefined ? STORED : { ...STORED, pause }
+const SEPARATOR = '\n'
+
+/** What the script takes once for all consumers that ask the same, as many do that are at one position. */
+function sharedBy(request: CheckpointRequest): string {
+  return [
+    request.incarnation,
+    request.from,
+    request.to,
+    request.named.length === 0 ? '' : `,${request.named.join(',')},`,
+    request.index ?? '',
+    request.ranges ?? '=',
+    request.attempts ?? '=',
+    request.release ? '1' : '',
+    request.toldGap,
+  ].join(SEPARATOR)
 }
 
 const STORED = {
@@ -239,10 +253,12 @@ const STORED = {
 } as const
 
 function answerOf(
-  text: readonly string[],
-  incarnation: string,
+  reply: unknown,
+  { incarnation }: CheckpointRequest,
   pause: StreamPause | undefined,
 ): CheckpointAnswer {
+  if (!Array.isArray(reply)) return pause === undefined ? STORED : { ...STORED, pause }
+  const text = reply.map(String)
   switch (text[0]) {
     case 'OK':
       return {
