@@ -45,7 +45,7 @@ export class WatchedApp implements AsyncDisposable {
     millrace.consumer(flights, { name: 'slow', checkpointEvery: 1 }).start(async () => {
       await pause(this.slowMs)
     })
-    millrace.consumer(flights, { name: 'leased', leaseMs: 600 }).start(() => undefined)
+    millrace.consumer(flights, { name: 'leased', leaseMs: 2_000 }).start(() => undefined)
     millrace.consumerGroup(flights, { name: 'pool' }).start(() => undefined)
   }
 
