@@ -5,14 +5,30 @@ import { fanout } from './fanout/benchmark.ts'
 import { describeEnvironment } from './harness/environment.ts'
 import { describe, type Report } from './harness/report.ts'
 import { type Benchmark, Workbench } from './harness/workbench.ts'
+import { Interrupted, listenForSignals } from './interruption.ts'
 import { latency } from './latency/benchmark.ts'
 import { metrics } from './metrics/benchmark.ts'
+import { poison } from './poison/benchmark.ts'
 import { retention } from './retention/benchmark.ts'
 import { throughput } from './throughput/benchmark.ts'
 
-const benchmarks: readonly Benchmark[] = [throughput, latency, fanout, metrics, retention, backpressure]
+/** As shells have it for SIGINT. */
+const INTERRUPTED = 130
 
-process.exitCode = await main(process.argv.slice(2))
+const benchmarks: readonly Benchmark[] = [
+  throughput,
+  latency,
+  fanout,
+  metrics,
+  retention,
+  backpressure,
+  poison,
+]
+
+const exitCode = await main(process.argv.slice(2))
+// An interrupted benchmark has things under way that nobody waits for.
+if (exitCode === INTERRUPTED) process.exit(exitCode)
+process.exitCode = exitCode
 
 async function main(args: readonly string[]): Promise<number> {
   try {
@@ -26,6 +42,10 @@ async function main(args: readonly string[]): Promise<number> {
     }
     return await runBenchmark(command)
   } catch (error) {
+    if (error instanceof Interrupted) {
+      console.error('interrupted')
+      return INTERRUPTED
+    }
     if (!(error instanceof UsageError)) throw error
     console.error(`${error.message}\n\n${usage(benchmarks)}`)
     return 2
@@ -40,9 +60,10 @@ async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<n
   // A place that cannot be written to is better known before the minutes of measuring.
   if (jsonPath !== undefined) await (await open(jsonPath, 'a')).close()
   const tell = (line: string): void => console.error(line)
+  using interruption = listenForSignals()
   await using bench = await Workbench.open({ quick, minutes, policies, tell })
   const environment = describeEnvironment(bench.serverVersion)
-  const findings = await benchmark.run(bench)
+  const findings = await Promise.race([benchmark.run(bench), interruption.asked])
   const report: Report = { benchmark: benchmark.name, ...findings, environment }
   if (jsonPath !== undefined) await writeFile(jsonPath, `${JSON.stringify(report, null, 2)}\n`)
   console.log(describe(report))

@@ -7,6 +7,8 @@ import { createScreen } from './screen/screen.ts'
 import { summaryOf } from './screen/lines.ts'
 
 const LARGEST_SEED = 4_294_967_295
+/** One Ctrl-C may arrive more than once, from the terminal and from whoever started this process. */
+const SAME_SIGNAL_MS = 300
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -74,9 +76,12 @@ interface Interruption {
 /** The first signal ends the run after clearing up, a second one at once. */
 function listenForSignals(): Interruption {
   const interrupted = new AbortController()
+  let firstAtMs: number | undefined
   const onSignal = (): void => {
-    if (interrupted.signal.aborted) process.exit(130)
-    interrupted.abort()
+    if (firstAtMs === undefined) {
+      firstAtMs = performance.now()
+      interrupted.abort()
+    } else if (performance.now() - firstAtMs >= SAME_SIGNAL_MS) process.exit(130)
   }
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal)
   return {

@@ -18,12 +18,13 @@ import { isPoison, type MemberProgram, type Poison } from './program.ts'
  * - One process publishes 500 events a second, four others are the members of a group, and one is a group
  *   of its own beside it. Every handler waits 2 ms.
  * - One event in 500 is poison: it throws at each attempt, or does not return until its time limit of
- *   300 ms. In the variant `none` the same events are harmless.
+ *   1 s. In the variant `none` the same events are harmless.
  * - The latency is from just before the call of publish to the start of the handler, of harmless events
  *   only, and without the 1,000 that warm everybody up.
  * - The two are compared in the same round, and the ratio is the median over the rounds.
- * - A harmless event that is missing or handled twice, a dead letter too many or too few, and a redriven
- *   event that is handled twice or by the other group end the benchmark with an error.
+ * - A harmless event that is missing, a dead letter too many or too few, and a redriven event that is handled
+ *   twice or by the other group end the benchmark with an error. Where the machine stalls for longer than the
+ *   time limit, harmless events are rightly handled again; they are counted as `repeated`.
  */
 export const poison: Benchmark = {
   name: 'poison',
@@ -96,20 +97,22 @@ async function measure(bench: Workbench, kind: Poison, seconds: number): Promise
   const { redriven } = await first.ask('redrive', null)
   if (redriven !== poisoned.length) throw new Error(`${redriven} events were redriven`)
   const after = await Promise.all(members.map((member) => member.ask('handled', null)))
-  assertEachOnce(
-    after.flatMap(({ sequences }) => sequences),
-    numbers(events),
-    'the group',
-  )
-  assertEachOnce(
-    after.flatMap(({ redriven: again }) => again),
-    poisoned,
-    'redrive',
-  )
+  const handled = after.flatMap(({ sequences }) => sequences)
+  assertAll(handled, events, 'the group')
+  const again = after.flatMap((member) => member.redriven).toSorted((a, b) => a - b)
+  if (again.join() !== poisoned.join()) throw new Error(`redriven were ${again.join(', ')}`)
   await neighbour.ask('gaveUp', 0)
-  assertEachOnce((await neighbour.ask('handled', null)).sequences, numbers(events), 'the neighbour')
+  const beside = await neighbour.ask('handled', null)
+  assertAll(beside.sequences, events, 'the neighbour')
+  if (beside.redriven.length > 0) throw new Error('the neighbour got redriven events')
   const { p50, p99, max } = spreadOf(before.flatMap(({ latenciesMs }) => latenciesMs))
-  return { p50Ms: p50, p99Ms: p99, maxMs: max, deadLetters: attempts.length }
+  return {
+    p50Ms: p50,
+    p99Ms: p99,
+    maxMs: max,
+    deadLetters: attempts.length,
+    repeated: handled.length - events,
+  }
 }
 
 type Member = ReturnType<typeof startProgram<MemberProgram>>
@@ -129,11 +132,9 @@ function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, n) => n)
 }
 
-function assertEachOnce(seen: readonly number[], due: readonly number[], who: string): void {
-  const sorted = seen.toSorted((a, b) => a - b)
-  const wrong = sorted.findIndex((n, i) => n !== due[i])
-  if (wrong === -1 && sorted.length === due.length) return
-  throw new Error(
-    `${who} handled ${seen.length} of ${due.length} events; the first that is wrong: ${String(sorted[wrong])}`,
-  )
+function assertAll(seen: readonly number[], events: number, who: string): void {
+  const different = new Set(seen)
+  const missing = numbers(events).filter((n) => !different.has(n))
+  if (missing.length > 0)
+    throw new Error(`${who} lacks ${missing.length} events: ${missing.join(', ')}`)
 }

@@ -14,6 +14,12 @@ export interface Listener {
 
 type Answer = 'begun' | 'ended' | 'quiet'
 
+/** Whoever stands still does not notice that the parent has ended. */
+const living = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL')
+})
+
 /** One process of the cast, as its parent sees it. */
 export class RoleProcess {
   readonly name: ProcessName
@@ -40,6 +46,7 @@ export class RoleProcess {
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
+    living.add(this.#child)
     this.#listen()
   }
 
@@ -122,6 +129,7 @@ export class RoleProcess {
   #finish(how: string): void {
     if (this.#over) return
     this.#over = true
+    living.delete(this.#child)
     if (!this.#killed) this.#listener.problem(`${this.name} ${how}`)
     this.#exited.resolve()
   }
