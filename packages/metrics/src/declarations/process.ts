@@ -1,6 +1,7 @@
 import { condition } from './condition.ts'
 import type { Declaration } from './declaration.ts'
 import { delivering } from './delivering.ts'
+import { polling } from './polling.ts'
 import { producing } from './producing.ts'
 import { standing } from './standing.ts'
 
@@ -10,4 +11,5 @@ export const processMetrics: readonly Declaration[] = [
   ...Object.values(delivering),
   ...Object.values(standing),
   ...Object.values(condition),
+  ...Object.values(polling),
 ]

@@ -7,6 +7,7 @@ import { showInRegistry } from './prometheus.ts'
 import { ServerClock } from './server-clock.ts'
 import { watchCondition } from './watch-condition.ts'
 import { watchDelivering } from './watch-delivering.ts'
+import { watchPolling } from './watch-polling.ts'
 import { watchProducing } from './watch-producing.ts'
 import { watchStanding } from './watch-standing.ts'
 
@@ -42,6 +43,7 @@ export class MetricsRecording implements Disposable {
       watchProducing(board, () => performance.now()),
       watchDelivering(board, this.#clock),
       watchStanding(board),
+      watchPolling(board),
     )
   }
 

@@ -4,6 +4,7 @@ import { condition } from '../../src/declarations/condition.ts'
 import type { Declaration } from '../../src/declarations/declaration.ts'
 import { delivering } from '../../src/declarations/delivering.ts'
 import { fleetMetrics } from '../../src/declarations/fleet.ts'
+import { polling } from '../../src/declarations/polling.ts'
 import { producing } from '../../src/declarations/producing.ts'
 import { standing } from '../../src/declarations/standing.ts'
 
@@ -15,6 +16,7 @@ test('the page about metrics is the one that follows from the declarations', asy
     ...section('## What a process shows about events that it handles', delivering),
     ...section('## How a process stands with Redis', standing),
     ...section('## What only an open Millrace knows', condition),
+    ...section('## What the poll adapter of a process shows', polling),
     ...FLEET,
     ...section('### All of them', fleetMetrics),
   ]

@@ -4,6 +4,7 @@ import {
   type Histogram,
   InMemoryMetricExporter,
   MeterProvider,
+  type MetricData,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { connect, defineStream } from '@millrace/runtime'
@@ -30,35 +31,45 @@ test('a meter gets everything, under the names of the conventions where these ha
   await waitFor(() => handled === 2, { describe: 'both events to be handled' })
   await board.close()
   await provider.forceFlush()
-  const metrics = (exporter.getMetrics().at(-1)?.scopeMetrics ?? []).flatMap(
-    (scope) => scope.metrics,
+  const metrics = latest(exporter)
+  const sent = metrics.find(
+    ({ descriptor }) => descriptor.name === 'messaging.client.sent.messages',
   )
-  const byName = new Map(metrics.map((metric) => [metric.descriptor.name, metric]))
-
-  const sent = byName.get('messaging.client.sent.messages')
   expect(sent?.descriptor).toMatchObject({ unit: '{event}' })
-  expect((sent?.dataPoints as DataPoint<number>[]).map(({ value }) => value)).toEqual([2])
-  expect(sent?.dataPoints[0]?.attributes).toEqual({
-    'messaging.system.name': 'redis',
-    'messaging.operation.name': 'send',
-    'messaging.operation.type': 'send',
-    'messaging.destination.name': 'orders',
-  })
-  const duration = byName.get('messaging.process.duration')
-  const [point] = duration?.dataPoints as DataPoint<Histogram>[]
-  expect(duration?.descriptor.unit).toBe('s')
-  expect(point?.value.count).toBe(2)
-  expect(point?.value.buckets.boundaries).toEqual([
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+  expect(pointsOf<number>(metrics, 'messaging.client.sent.messages')).toMatchObject([
+    {
+      value: 2,
+      attributes: {
+        'messaging.system.name': 'redis',
+        'messaging.operation.name': 'send',
+        'messaging.operation.type': 'send',
+        'messaging.destination.name': 'orders',
+      },
+    },
   ])
-  expect(point?.attributes).toMatchObject({
-    'messaging.destination.name': 'orders',
-    'messaging.consumer.group.name': 'board',
-  })
-  expect(
-    (byName.get('millrace.publish_to_done')?.dataPoints[0] as DataPoint<Histogram>).value.count,
-  ).toBe(2)
-  expect((byName.get('millrace.ready')?.dataPoints as DataPoint<number>[])[0]?.value).toBe(1)
+  expect(pointsOf<Histogram>(metrics, 'messaging.process.duration')).toMatchObject([
+    {
+      value: {
+        count: 2,
+        buckets: {
+          boundaries: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+        },
+      },
+      attributes: {
+        'messaging.operation.name': 'process',
+        'messaging.destination.name': 'orders',
+        'messaging.consumer.group.name': 'board',
+      },
+    },
+  ])
+  const duration = metrics.find(
+    ({ descriptor }) => descriptor.name === 'messaging.process.duration',
+  )
+  expect(duration?.descriptor.unit).toBe('s')
+  expect(pointsOf<Histogram>(metrics, 'millrace.publish_to_done')).toMatchObject([
+    { value: { count: 2 } },
+  ])
+  expect(pointsOf<number>(metrics, 'millrace.ready')).toMatchObject([{ value: 1 }])
   const given = new Set(processMetrics.map(({ openTelemetry }) => openTelemetry))
   expect(metrics.every(({ descriptor }) => given.has(descriptor.name))).toBe(true)
 
@@ -66,10 +77,16 @@ test('a meter gets everything, under the names of the conventions where these ha
   recording.close()
   await millrace.publish(orders, { order: 'c' })
   await provider.forceFlush()
-  const after = (exporter.getMetrics().at(-1)?.scopeMetrics ?? [])
-    .flatMap((scope) => scope.metrics)
-    .find(({ descriptor }) => descriptor.name === 'messaging.client.sent.messages')
-  const values = (after?.dataPoints as DataPoint<number>[] | undefined)?.map(({ value }) => value)
-  expect(values ?? [2]).toEqual([2])
+  const after = pointsOf<number>(latest(exporter), 'messaging.client.sent.messages')
+  expect(after.every(({ value }) => value === 2)).toBe(true)
   await provider.shutdown()
 })
+
+function latest(exporter: InMemoryMetricExporter): readonly MetricData[] {
+  return (exporter.getMetrics().at(-1)?.scopeMetrics ?? []).flatMap(({ metrics }) => metrics)
+}
+
+function pointsOf<Value>(metrics: readonly MetricData[], name: string): DataPoint<Value>[] {
+  const found = metrics.find(({ descriptor }) => descriptor.name === name)
+  return (found?.dataPoints ?? []) as DataPoint<Value>[]
+}
