@@ -36,8 +36,14 @@ export type StreamLike = Pick<
 export function createCore(options: ResolvedConnectOptions, clock: Clock = systemClock): Core {
   const connections = new Connections(options, clock)
   const verified = new Map<string, Promise<void>>()
-  const keysOf = (stream: StreamLike): StreamKeys =>
-    streamKeys(options.prefix, stream.name, stream.colocate)
+  // A thousand consumers of one stream share one.
+  const allKeys = new Map<string, StreamKeys>()
+  const keysOf = ({ name, colocate }: StreamLike): StreamKeys => {
+    const called = `{${colocate ?? name}}${name}`
+    let keys = allKeys.get(called)
+    if (keys === undefined) allKeys.set(called, (keys = streamKeys(options.prefix, name, colocate)))
+    return keys
+  }
   return {
     options,
     connections,
