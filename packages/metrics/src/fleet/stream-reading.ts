@@ -26,13 +26,13 @@ export interface GroupReading {
   readonly consumers: readonly ConsumerReading[]
 }
 
-export interface PendingReading {
+interface PendingReading {
   readonly id: string
   readonly deliveredMs: number
   readonly deliveries: number
 }
 
-export interface ConsumerReading {
+interface ConsumerReading {
   readonly name: string
   readonly pending: number
   /** When it last tried to read; on Redis 7.0, when it last read something. In ms by the server's clock. */

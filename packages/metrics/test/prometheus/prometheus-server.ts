@@ -14,7 +14,7 @@ export interface PrometheusOptions {
 }
 
 /** One series that a query answers. */
-export interface Series {
+interface Series {
   readonly metric: Readonly<Record<string, string>>
   readonly value: number
 }

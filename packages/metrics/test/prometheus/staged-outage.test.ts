@@ -138,8 +138,7 @@ describe.skipIf(reason !== undefined)(`A real Prometheus${reason ? ` (${reason})
     await nothingFires('after all is mended')
     await look()
 
-    const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name)
-    expect([...fired].toSorted()).toEqual(alerts.toSorted())
+    expect(fired).toEqual(new Set([...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name)))
     expect(documented).toHaveLength(2)
     expect(queries.filter((query) => !answered.has(query))).toEqual([])
 

@@ -8,14 +8,14 @@ import { connect, type Consumer, defineStream, type Millrace } from '@millrace/r
 import { Registry } from 'prom-client'
 import { recordMetrics } from '../../src/index.ts'
 
-export interface Reading {
+interface Reading {
   readonly n: number
 }
 
-export const flights = defineStream<Reading>('flights')
+const flights = defineStream<Reading>('flights')
 /** Whoever does not handle these within two seconds has lost them. */
-export const parcels = defineStream<Reading>('parcels', { retention: { maxAgeMs: 2_000 } })
-export const orders = defineStream<Reading>('orders')
+const parcels = defineStream<Reading>('parcels', { retention: { maxAgeMs: 2_000 } })
+const orders = defineStream<Reading>('orders')
 
 const TICK_MS = 40
 
