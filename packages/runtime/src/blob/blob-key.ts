@@ -21,6 +21,11 @@ export function newNamespace(stream: string): string {
   return `${stream}.${randomBytes(6).toString('hex')}`
 }
 
+/** Whether a text can be one; it comes from Redis, and everything below it may be removed. */
+export function isNamespace(text: string): boolean {
+  return /^[A-Za-z0-9._-]{1,128}\.[0-9a-f]{12}$/.test(text)
+}
+
 function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10)
 }

@@ -1,14 +1,14 @@
 import type { Core } from '../core.ts'
 import { throwIfAborted } from '../lifecycle/signals.ts'
 import type { StreamKeys } from '../stream/keys.ts'
-import { latestMsOf } from './blob-key.ts'
+import { isNamespace, latestMsOf } from './blob-key.ts'
 import type { BlobStore } from './blob-store.ts'
 import { blobHorizon, type Horizon, references } from './collect-scripts.ts'
 
 export interface CollectOptions {
   /** How often the blobs of one stream are collected, by whichever process. @defaultValue 10 minutes */
   readonly periodMs?: number
-  /** For how much longer than needed a blob is kept: for clocks that jump. @defaultValue one hour */
+  /** For how much longer than needed a blob is kept: for clocks that jump. @defaultValue two hours */
   readonly marginMs?: number
   readonly signal?: AbortSignal
 }
@@ -21,7 +21,7 @@ export interface Collected {
 }
 
 const PERIOD_MS = 600_000
-const MARGIN_MS = 3_600_000
+const MARGIN_MS = 7_200_000
 
 /**
  * Removes the blobs of a stream that nothing refers to any more. The key of a blob has the latest time at
@@ -69,6 +69,7 @@ export async function removeAllBlobs(
   signal: AbortSignal,
 ): Promise<number> {
   let removed = 0
+  if (!isNamespace(namespace)) return removed
   for await (const { key } of store.list(`${namespace}/`, { signal })) {
     throwIfAborted(signal, 'Removing blobs')
     await store.delete(key, { signal })
@@ -84,8 +85,9 @@ async function* outdated(
   marginMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<{ readonly key: string; readonly bytes: number }, void, undefined> {
+  if (!isNamespace(namespace)) return
   for await (const blob of store.list(`${namespace}/`, { signal })) {
-    const latestMs = latestMsOf(blob.key)
+    const latestMs = blob.key.startsWith(`${namespace}/`) ? latestMsOf(blob.key) : undefined
     // What we have not named is not ours to remove.
     if (latestMs === undefined) continue
     if (latestMs + marginMs >= beforeMs) return

@@ -1,6 +1,6 @@
 import { messageOf, MillraceError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
-import { abortable, onAbort, throwIfAborted } from '../lifecycle/signals.ts'
+import { onAbort, throwIfAborted, withDeadline } from '../lifecycle/signals.ts'
 import type { Claimed, Decoded, Settled } from '../stream/event.ts'
 import type { BlobStore } from './blob-store.ts'
 import { download, isUnusable } from './download.ts'
@@ -21,6 +21,8 @@ export interface HeldPayload<Data> {
   readonly release: () => void
 }
 
+/** How long a fetch may take where nobody says otherwise. */
+const TIMEOUT_MS = 300_000
 /** For how long a payload that nobody has in hand is kept for the consumers that are a little behind. */
 const LINGER_MS = 1_000
 
@@ -61,12 +63,14 @@ export class Downloads {
 
   /**
    * Fetches, verifies and decodes; a payload that is no good is an answer, for the policy of whoever asks.
+   * @param timeoutMs how long the fetch may take, not counting the wait for room
    * @throws MillraceError `BLOB_STORE_FAILED`, `ABORTED`
    */
   async take<Data>(
     claimed: Claimed<Data>,
     holder: PayloadHolder,
     signal: AbortSignal,
+    timeoutMs: number = TIMEOUT_MS,
   ): Promise<HeldPayload<Data>> {
     const shared = await this.#admit(claimed, holder, signal)
     let released = false
@@ -79,7 +83,17 @@ export class Downloads {
       this.#wake()
     }
     try {
-      const decoded = await abortable(shared.decoded, signal, 'Fetching a payload')
+      const decoded = await withDeadline(
+        this.#clock,
+        shared.decoded,
+        timeoutMs,
+        () => {
+          const text = `The blob ${claimed.reference.key} was not there after ${timeoutMs} ms`
+          return new MillraceError('BLOB_STORE_FAILED', text)
+        },
+        signal,
+        'Fetching a payload',
+      )
       // What is shared under the decoder of this definition is of its type.
       return { decoded: decoded as Settled<Data>, release }
     } catch (error) {

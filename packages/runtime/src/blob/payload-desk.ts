@@ -1,6 +1,3 @@
-import { MillraceError } from '../errors.ts'
-import type { Clock } from '../lifecycle/clock.ts'
-import { onAbort } from '../lifecycle/signals.ts'
 import type { Claimed, Settled } from '../stream/event.ts'
 import { type Downloads, payloadHolder } from './downloads.ts'
 
@@ -10,48 +7,25 @@ import { type Downloads, payloadHolder } from './downloads.ts'
  */
 export class PayloadDesk<Data, Work extends object> {
   readonly #downloads: Downloads
-  readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #holder = payloadHolder()
   readonly #inHand = new Map<Work, { started: boolean; readonly release: () => void }>()
   #given = new AbortController()
 
   /** @param timeoutMs how long a fetch may take */
-  constructor(downloads: Downloads, clock: Clock, timeoutMs: number) {
+  constructor(downloads: Downloads, timeoutMs: number) {
     this.#downloads = downloads
-    this.#clock = clock
     this.#timeoutMs = timeoutMs
   }
 
   /** @throws MillraceError `BLOB_STORE_FAILED`; `ABORTED` after {@link abort} or when the signal fires */
   async fetch(work: Work, claimed: Claimed<Data>, signal?: AbortSignal): Promise<Settled<Data>> {
-    const stop = new AbortController()
     const given = this.#given.signal
-    const giveUp = (): void => {
-      stop.abort(given.reason)
-    }
-    const offs = [onAbort(given, giveUp), onAbort(signal, giveUp)]
-    let late = false
-    const cancel = this.#clock.after(this.#timeoutMs, () => {
-      late = true
-      stop.abort()
-    })
-    try {
-      const held = await this.#downloads.take(claimed, this.#holder, stop.signal)
-      if (held.decoded.ok) this.#inHand.set(work, { started: false, release: held.release })
-      else held.release()
-      return held.decoded
-    } catch (error) {
-      if (!late) throw error
-      throw new MillraceError(
-        'BLOB_STORE_FAILED',
-        `The blob ${claimed.reference.key} was not there after ${this.#timeoutMs} ms`,
-        { cause: error },
-      )
-    } finally {
-      cancel()
-      for (const off of offs) off()
-    }
+    const either = signal === undefined ? given : AbortSignal.any([given, signal])
+    const held = await this.#downloads.take(claimed, this.#holder, either, this.#timeoutMs)
+    if (held.decoded.ok) this.#inHand.set(work, { started: false, release: held.release })
+    else held.release()
+    return held.decoded
   }
 
   /** Its handler runs, and has the payload until it settles, whatever becomes of this desk. */

@@ -221,8 +221,8 @@ export class HandOut<Data> {
 
   /** The payload lies elsewhere; a store that cannot be asked counts as a failed attempt. */
   #fetch(lane: string, entry: Entry<Data>, claimed: Claimed<Data>): void {
-    const { clock, downloads, options } = this.#settings
-    this.#desk ??= new PayloadDesk(downloads, clock, options.handlerTimeoutMs)
+    const { downloads, options } = this.#settings
+    this.#desk ??= new PayloadDesk(downloads, options.handlerTimeoutMs)
     this.#desk.fetch(entry, claimed).then(
       (decoded) => {
         if (this.#closed) this.#desk?.settled(entry)

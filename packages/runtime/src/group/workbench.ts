@@ -97,7 +97,7 @@ export class Workbench<Data> {
     this.#guard = new LeaseGuard(clock, () => {
       this.abortRunning(leaseLost('no beat was confirmed in time', this.#facts))
     })
-    this.#desk = new PayloadDesk(parts.downloads, clock, options.handlerTimeoutMs)
+    this.#desk = new PayloadDesk(parts.downloads, options.handlerTimeoutMs)
     this.#dispatcher = new Dispatcher({
       clock,
       concurrency: options.concurrency,

@@ -156,6 +156,22 @@ describe('blobs', () => {
     expect(await filesIn(path)).toHaveLength(1)
   })
 
+  test('of other streams stay, whatever somebody wrote into the namespace', async () => {
+    const other = documents()
+    await millrace.publish(other, { n: 1, text: text(2_000) })
+    await publish(1)
+    await bed.redis.xtrim(bed.key(stream), 'MAXLEN', 0)
+    for (const namespace of ['', '.', '..', '../x', other.name, '*']) {
+      await bed.redis.hset(`${bed.key(stream)}:meta`, 'blobs', namespace)
+      expect(await collect()).toEqual({ removed: 0, bytes: 0, kept: 0 })
+      await millrace.admin(stream).delete()
+      await bed.redis.hset(`${bed.key(stream)}:meta`, 'incarnation', 'x')
+      await bed.append(stream, 1)
+      await bed.redis.xtrim(bed.key(stream), 'MAXLEN', 0)
+    }
+    expect(await filesIn(path)).toHaveLength(2)
+  })
+
   test('that are none of ours stay where they are', async () => {
     await publish(1)
     const namespace = (await bed.redis.hget(`${bed.key(stream)}:meta`, 'blobs')) ?? ''
