@@ -1,6 +1,7 @@
 import type { Event } from '@millrace/runtime'
 import { NAME } from '../bridge/options.ts'
 import type { Change } from '../change/change.ts'
+import type { Cursor } from '../change/cursor.ts'
 import type { Source } from '../change/source.ts'
 import {
   abortSignal,
@@ -36,6 +37,12 @@ export interface PollerOptions<Item, Data = Item> {
   /** The old source. */
   readonly source: Source<Item>
   readonly handler: PollHandler<Item>
+  /**
+   * Where a poller begins of which Redis knows nothing yet: the cursor that it has reached so far, wherever
+   * that is kept. Of a source with an overlap, what lies within one overlap before it is handled again.
+   * @defaultValue the source's beginning
+   */
+  readonly from?: () => Cursor | Promise<Cursor | undefined> | undefined
   /** The pause between two polls, in milliseconds. @defaultValue 1_000 */
   readonly intervalMs?: number
   /**
@@ -86,6 +93,7 @@ export interface ResolvedPollerOptions<Item, Data> {
   readonly name: string
   readonly source: Source<Item>
   readonly handler: PollHandler<Item>
+  readonly from: () => Cursor | Promise<Cursor | undefined> | undefined
   readonly intervalMs: number
   readonly bridge: string
   readonly itemOf: (event: Event<Data>, change: Change) => Item | undefined
@@ -128,6 +136,7 @@ export function resolvePollerOptions<Item, Data>(
     name,
     source: anObject,
     handler: callable,
+    from: callable,
     intervalMs: wholeNumber(1, DAY_MS, 'milliseconds'),
     bridge: name,
     itemOf: callable,
@@ -154,6 +163,7 @@ export function resolvePollerOptions<Item, Data>(
     name: options.name,
     source: options.source,
     handler: options.handler,
+    from: options.from ?? beginning,
     intervalMs,
     bridge: options.bridge ?? options.name,
     itemOf: options.itemOf ?? itself,
@@ -177,6 +187,10 @@ export function resolvePollerOptions<Item, Data>(
 /** Which way the items of a mode come. */
 export function viaOf(mode: MigrationMode): 'poll' | 'stream' {
   return mode === 'stream' ? 'stream' : 'poll'
+}
+
+function beginning(): undefined {
+  return undefined
 }
 
 /** The item is the event's data; whoever has types of their own gives `itemOf`. */

@@ -1,7 +1,7 @@
 import type { EventStream, Extension, HeldLease, Millrace } from '@millrace/runtime'
 import { knownItems, type Ledger, lookAtBridge, bridgeKeys } from '../bridge/ledger.ts'
 import type { Change } from '../change/change.ts'
-import { parseCursor } from '../change/cursor.ts'
+import { type Cursor, parseCursor } from '../change/cursor.ts'
 import { SourcePosition } from '../change/position.ts'
 import { pollChannels } from '../diagnostics.ts'
 import { messageOf, PollAdapterError } from '../errors.ts'
@@ -46,17 +46,14 @@ export class Seat<Item, Data> {
     scope: PollerScope<Item, Data>,
     held: HeldLease,
     stored: StoredMigration,
+    cursor: Cursor | undefined,
     known: ReadonlyMap<string, string>,
   ) {
     this.scope = scope
     this.held = held
     this.#stored = stored
     this.#keys = migrationKeys(scope.options.name)
-    this.position = new SourcePosition(
-      scope.options.source.cursors,
-      parseCursor(stored.cursor),
-      known,
-    )
+    this.position = new SourcePosition(scope.options.source.cursors, cursor, known)
     this.#handlerSignal = AbortSignal.any([held.signal, scope.hurry])
   }
 
@@ -69,7 +66,9 @@ export class Seat<Item, Data> {
     const { items } = migrationKeys(options.name)
     const stored = await lookAtMigration(extension, options.name, held.signal)
     const known = await knownItems(extension, items, held.signal)
-    const seat = new Seat(scope, held, stored, known)
+    // The first step stores it, so it is asked for only once in the life of a poller.
+    const cursor = stored.step === 0 ? await options.from() : parseCursor(stored.cursor)
+    const seat = new Seat(scope, held, stored, cursor, known)
     await seat.note({
       kind: options.mayLeavePolling ? options.source.cursors.kind : 'unknown',
       identifies: '1',

@@ -17,7 +17,7 @@ export type TickMigration<Item, Data = Item> = MigrationBasics<Item, Data> & Sou
 interface MigrationBasics<Item, Data>
   extends Omit<
     PollerOptions<Item, Data>,
-    'fetchTimeoutMs' | 'handler' | 'intervalMs' | 'name' | 'pageSize' | 'signal' | 'source'
+    'fetchTimeoutMs' | 'from' | 'handler' | 'intervalMs' | 'name' | 'pageSize' | 'signal' | 'source'
   > {
   readonly millrace: Millrace
   /** The stream that feeds the handler instead. */
@@ -51,7 +51,7 @@ export function migratedPoller<Item, Data>(
   options: ResolvedTickLoopOptions<Item>,
   { millrace, stream, onGone, ...rest }: TickMigration<Item, Data>,
 ): Poller<Item, Data> {
-  const { name, every, fetch, handler, pageSize, fetchTimeoutMs } = options
+  const { name, every, fetch, handler, cursor, pageSize, fetchTimeoutMs } = options
   const all = Object.entries(rest)
   const shape = Object.fromEntries(all.filter(([key]) => SOURCE_OPTIONS.has(key)))
   const others = Object.fromEntries(all.filter(([key]) => !SOURCE_OPTIONS.has(key)))
@@ -63,6 +63,7 @@ export function migratedPoller<Item, Data>(
     source,
     handler: (item, { change, signal: ending }) =>
       item === undefined ? onGone?.(change.key) : handler(item, { signal: ending }),
+    from: cursor.load,
     intervalMs: Number(every),
     pageSize,
     fetchTimeoutMs,

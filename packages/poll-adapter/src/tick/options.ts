@@ -40,8 +40,9 @@ export interface TickLoopOptions<Item, Data = Item> {
   /** Is given each item, one after the other. */
   readonly handler: TickHandler<Item>
   /**
-   * Where the cursor is kept while there is no migration; with one it is kept in Redis, with the rest of the
-   * position. @defaultValue in memory: every start begins at the beginning
+   * Where the cursor is kept while there is no migration. With one it is kept in Redis with the rest of the
+   * position; then it is loaded from here once, when Redis knows nothing of the loop yet.
+   * @defaultValue in memory: every start begins at the beginning
    */
   readonly cursor?: CursorStore
   /**
@@ -96,7 +97,6 @@ export function resolveTickLoopOptions<Item, Data>(
     if (typeof options.every === 'function') {
       problems.push('every must be a number of milliseconds where there is a migration')
     }
-    if (options.cursor !== undefined) problems.push('cursor does not go with migration')
     for (const name of ['millrace', 'stream'] as const) {
       if (options.migration[name] === undefined) problems.push(`migration.${name} is missing`)
     }

@@ -104,6 +104,40 @@ describe('a tick loop with a migration', () => {
     expect(loop.name).toBe('reader')
   })
 
+  it('begins where it was before there was a migration, and never asks for that again', async () => {
+    const stream = defineStream<Row>(`rows-${++streams}`)
+    const source = growingSource()
+    source.add(10)
+    let loaded = 0
+    const handled: number[] = []
+    const run = () =>
+      tickLoop<Row>({
+        name: 'reader',
+        every: 20,
+        fetch: source.fetch,
+        cursor: {
+          load: () => {
+            loaded++
+            return Promise.resolve(6)
+          },
+          save: () => undefined,
+        },
+        handler: ({ n }) => {
+          handled.push(n)
+        },
+        migration: { millrace, stream, ...rowCursors },
+      }).start()
+    const first = run()
+    await waitFor(() => handled.length === 3, { describe: 'what it had not handled yet' })
+    await first.close()
+    source.add(1)
+    await using second = run()
+    await waitFor(() => handled.length === 4, { describe: 'what came meanwhile' })
+    await second.close()
+    expect(handled).toEqual([7, 8, 9, 10])
+    expect(loaded).toBe(1)
+  })
+
   it('has all problems of its options in one error', () => {
     try {
       tickLoop({
@@ -111,12 +145,11 @@ describe('a tick loop with a migration', () => {
         every: () => 0,
         fetch: () => ({ items: [] }),
         handler: () => undefined,
-        cursor: { load: () => undefined, save: () => undefined },
         migration: {} as never,
       })
       expect.unreachable()
     } catch (error) {
-      expect(isPollAdapterError(error, 'OPTIONS_INVALID') && error.issues.length).toBe(4)
+      expect(isPollAdapterError(error, 'OPTIONS_INVALID') && error.issues.length).toBe(3)
     }
   })
 })
