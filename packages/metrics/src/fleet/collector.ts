@@ -12,6 +12,7 @@ import type { ResolvedFleetOptions } from './options.ts'
 import type { FleetSnapshot, NodeSnapshot } from './snapshot.ts'
 import { type StreamKey, streamKeyOf } from './stream-key.ts'
 import { listOf, parseStream, type StreamReading, textOf } from './stream-reading.ts'
+import { LARGE_ENTRY_BYTES, leanStreamCommand, streamCommand } from './stream-command.ts'
 import { streamSnapshot } from './stream-snapshot.ts'
 
 /** An event stream's key, as far as it belongs into labels of its own. */
@@ -190,6 +191,7 @@ export class Collector {
       const isNew = memory?.figures !== undefined && isAnother(memory.figures, read.reading)
       if (memory === undefined || isNew) memory = new StreamMemory()
       memories.set(key, memory)
+      memory.isLarge = read.reading.firstEntryBytes >= LARGE_ENTRY_BYTES
       const nowMs = clocks.get(read.node) ?? 0
       const groups = read.reading.groups.slice(0, this.#options.maxGroupsPerStream)
       return [{ key, name, ...read, groups, memory, nowMs }]
@@ -210,8 +212,7 @@ export class Collector {
     await Promise.all(
       [...byNode].map(async ([node, own]) => {
         if (node === undefined || !up.has(node)) return
-        const commands = own.map(({ key }): Command => ['xinfo', 'stream', key, 'full', 'count', 1])
-        const replies = await node.run(commands, signal)
+        const replies = await this.#ask(node, own, signal)
         for (const [index, stream] of own.entries()) {
           const reply = replies[index]
           if (reply?.failure === undefined) {
@@ -226,6 +227,32 @@ export class Collector {
       }),
     )
     return moved
+  }
+
+  /** Answers the figures of streams, of those with large entries without the entries, as far as that fits. */
+  async #ask(
+    node: FleetNode,
+    streams: readonly EventStreamKey[],
+    signal: AbortSignal,
+  ): Promise<Reply[]> {
+    const { maxCommands, maxStreams, maxCountedEvents } = this.#options
+    let left = maxCountedEvents === 0 ? 0 : (maxCommands - maxStreams) / 2
+    const lean = new Set<number>()
+    const commands = streams.map(({ key }, index): Command => {
+      if (this.#memories.get(key)?.isLarge !== true || left-- < 1) return streamCommand(key)
+      lean.add(index)
+      return leanStreamCommand(key, false)
+    })
+    const replies = await node.run(commands, signal)
+    for (const index of lean) {
+      const key = streams[index]?.key ?? ''
+      if (replies[index]?.failure === 'no-script') {
+        replies[index] = await node.one(leanStreamCommand(key, true), signal)
+      }
+      // What the script ran inside.
+      this.#meter.commands += 1
+    }
+    return replies
   }
 }
 

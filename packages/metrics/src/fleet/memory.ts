@@ -8,6 +8,8 @@ export class StreamMemory {
   figures: StreamFigures | undefined
   meta: StreamMeta | undefined
   bytes: number | undefined
+  /** Whether the payload of its first entry is better left in Redis. */
+  isLarge = false
   /** The id of the last entry, looked up where it cannot be the last id given. */
   lastEntry:
     | { readonly lastId: string; readonly maxDeletedId: string; readonly id: string }

@@ -36,7 +36,7 @@ export interface FleetOptions {
   readonly maxCommands?: number
   /**
    * How many events one scrape may count where figures do not tell the lag. Redis takes about a
-   * microsecond for each. 0 turns counting, and with it the only use of scripts, off. @defaultValue 20_000
+   * microsecond for each. 0 turns counting off, and with it all use of scripts. @defaultValue 20_000
    */
   readonly maxCountedEvents?: number
   /** How often the key space is gone through for new streams, in milliseconds. @defaultValue 60_000 */

@@ -53,7 +53,8 @@ export function parseStream(reply: unknown): StreamReading {
     lastId: textOf(fields.get('last-generated-id')),
     maxDeletedId: textOf(fields.get('max-deleted-entry-id') ?? '0-0'),
     entriesAdded: numberOf(fields, 'entries-added'),
-    firstEntryBytes: bytesOf(entryFields),
+    // A number is what the script says where the payload stayed in Redis.
+    firstEntryBytes: typeof entryFields === 'number' ? entryFields : bytesOf(entryFields),
     groups: listOf(fields.get('groups')).map(parseGroup),
   }
 }

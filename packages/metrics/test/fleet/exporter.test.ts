@@ -259,6 +259,33 @@ describe('The fleet exporter', () => {
     expect(all.groups[0]?.lag).toMatchObject({ known: true, events: 3_000 })
   })
 
+  it('leaves large payloads in Redis, and says the same without them', async () => {
+    const redis = server.client()
+    for (const key of ['large', 'small']) {
+      await redis.xadd(key, '1-0', 'data', 'x'.repeat(key === 'large' ? 500_000 : 10))
+      for (const ms of [2, 3, 4]) await redis.xadd(key, `${ms}-0`, 'data', '1')
+      await redis.xgroup('CREATE', key, 'g', '2-0')
+      await redis.xreadgroup('GROUP', 'g', 'c', 'COUNT', 1, 'STREAMS', key, '>')
+    }
+    const exporter = openExporter({ discoverEveryMs: 60_000 })
+    const sent = async (): Promise<number> =>
+      Number(/total_net_output_bytes:(\d+)/.exec(await redis.info('stats'))?.[1])
+    const first = await streamIn(exporter, 'large')
+    const [before, commandsBefore] = [await sent(), await commandsRun(redis)]
+    const { commands } = await exporter.snapshot()
+    // One INFO of ours is among the commands, and two answers to INFO among the bytes.
+    expect((await commandsRun(redis)) - commandsBefore - 1).toBe(commands)
+    expect((await sent()) - before).toBeLessThan(50_000)
+    const [lean, plain] = [await streamIn(exporter, 'large'), await streamIn(exporter, 'small')]
+    expect(lean.reading).toEqual(first.reading)
+    const timeless = ({ groups }: StreamSnapshot): unknown =>
+      groups.map(({ position, pending, lag: { events, known }, consumerCount, entriesRead }) => [
+        ...[position, pending, events, known, consumerCount, entriesRead],
+      ])
+    expect(timeless(lean)).toEqual(timeless(plain))
+    expect(timeless(lean)).toEqual([['3-0', 1, 1, true, 1, first.groups[0]?.entriesRead]])
+  })
+
   it('shares one scrape among all who ask at once', async () => {
     const exporter = openExporter()
     await exporter.snapshot()

@@ -55,6 +55,16 @@ describe('A user with the rights on the page', () => {
     expect(await readAs(rules)).toEqual({ refused: [], permissionErrors: 0, shown: 15 })
   })
 
+  it('shows nothing and says why when the password is wrong', async () => {
+    await readAs(RULES)
+    await using exporter = new FleetExporter({
+      redis: server.url.replace('//', '//exporter:wrong@'),
+    })
+    const { nodes, errors } = await exporter.snapshot()
+    expect(nodes[0]?.isUp).toBe(false)
+    expect(errors['permission']).toBeGreaterThan(0)
+  })
+
   it('can write nothing', async () => {
     const writing = new Set(
       ((await server.client().call('ACL', 'CAT', 'write')) as string[]).map((command) =>
