@@ -10,12 +10,23 @@ test('a benchmark is run in full unless --quick is given', () => {
     benchmark: 'latency',
     jsonPath: undefined,
     quick: false,
+    minutes: undefined,
+    policies: [],
   })
   expect(parse('--quick', 'latency', '--json', 'out.json')).toEqual({
     is: 'run',
     benchmark: 'latency',
     jsonPath: 'out.json',
     quick: true,
+    minutes: undefined,
+    policies: [],
+  })
+})
+
+test('a benchmark over time may be told for how long and what', () => {
+  expect(parse('latency', '--minutes', '0.5', '--policy', 'a', '--policy', 'b')).toMatchObject({
+    minutes: 0.5,
+    policies: ['a', 'b'],
   })
 })
 
@@ -31,6 +42,8 @@ describe('what makes no sense is refused with the reason', () => {
     [['latency', 'throughput'], /one benchmark at a time/],
     [['latency', '--fast'], /--fast/],
     [['latency', '--json'], /--json/],
+    [['latency', '--minutes', 'soon'], /--minutes must be a number/],
+    [['latency', '--minutes', '0'], /--minutes must be a number/],
     [['latency', '--json='], /--json needs the name of a file/],
   ])('%j', (args, reason) => {
     expect(() => parse(...args)).toThrow(UsageError)

@@ -206,8 +206,9 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeFacts>> = {
   SPOOL_FULL: {
     retryable: true,
     meaning:
-      'Redis is away and the spool is full: `spool.maxBytes` is reached, or the disk is full. Nothing of the call was kept.',
-    remedy: 'Publish less, wait for Redis, make room on the disk or raise `spool.maxBytes`.',
+      'Redis is away, or to be spared, and the spool is full: `spool.maxBytes` is reached, or the disk is full. Nothing of the call was kept.',
+    remedy:
+      'Publish less, wait for Redis or for consumers, make room on the disk or raise `spool.maxBytes`.',
   },
   STATE_INVALID: {
     retryable: false,

@@ -121,7 +121,10 @@ export class PressureWatch {
     const nowMs = this.#core.clock.monotonicMs()
     const isDue =
       nowMs - this.#askedAtMs >= ASK_EVERY_MS || this.#eventsSince >= this.#askAfterEvents
-    if (isDue && nowMs >= this.#askedAtMs) void this.#ask(session, nowMs)
+    if (!isDue || nowMs < this.#askedAtMs) return
+    // Something is sent, so probes begin anew when that ends.
+    this.#probesInVain = 0
+    void this.#ask(session, nowMs)
   }
 
   /** Redis has stored a batch. */
@@ -144,7 +147,9 @@ export class PressureWatch {
   async #ask(session: Session, nowMs: number): Promise<void> {
     const sinceMs = nowMs - this.#askedAtMs
     // After a longer silence it would be the rate of the silence.
-    if (this.#pressure.level === 'normal' && sinceMs > 0 && sinceMs < 4 * ASK_EVERY_MS)
+    const isTelling = this.#eventsSince > 0 && sinceMs > 0 && sinceMs < 4 * ASK_EVERY_MS
+    const isUnknown = this.#freelyPerSecond === Number.POSITIVE_INFINITY
+    if (isTelling && (isUnknown || this.#pressure.level === 'normal'))
       this.#freelyPerSecond = (this.#eventsSince / sinceMs) * 1_000
     this.#askedAtMs = nowMs
     this.#eventsSince = 0

@@ -234,7 +234,7 @@ export class Lane {
   #fullError(): MillraceError {
     return new MillraceError(
       'SPOOL_FULL',
-      `Redis is away and the spool holds ${this.#bytes} of ${this.#settings.options.maxBytes} bytes`,
+      `Redis is away, or to be spared, and the spool holds ${this.#bytes} of ${this.#settings.options.maxBytes} bytes`,
     )
   }
 
