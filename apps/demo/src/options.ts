@@ -14,12 +14,13 @@ export interface DemoOptions {
 
 const defaults = Object.freeze({ seconds: 30, eventsPerSecond: 400 })
 
-export const helpText: string = `Replays US domestic flights of early 2001 as flight updates on an event stream, kills what
-consumes them half-way, and proves by counting that nothing was lost.
+export const helpText: string = `Replays US domestic flights of early 2001. First three services poll an old HTTP API for them and
+move, one by one and live, to an event stream; then the flights are published on a stream, what
+consumes them is killed half-way, and counting proves that nothing was lost.
 
   npm start -- [options]
 
-  --seconds <n>   how long to replay, 4 to 3600 (default ${defaults.seconds})
+  --seconds <n>   how long to replay in the second act, 4 to 3600 (default ${defaults.seconds})
   --rate <n>      flight updates a second on average, 10 to 5000 (default ${defaults.eventsPerSecond})
   --json <file>   also write the results there
   --redis <url>   the Redis to use (default: REDIS_URL, else a private one)

@@ -47,8 +47,10 @@ export class FlightTable implements Disposable {
   }
 
   after(sequence: number, limit: number): FlightRow[] {
-    return (this.#after.all(sequence, limit) as unknown as StoredRow[]).map(({ body, ...row }) => ({
-      ...row,
+    const stored = this.#after.all(sequence, limit) as unknown as StoredRow[]
+    return stored.map(({ sequence: number, publishedAtMs, body }) => ({
+      sequence: number,
+      publishedAtMs,
       update: JSON.parse(body) as FlightUpdate,
     }))
   }
