@@ -21,6 +21,8 @@ export interface FaultReport {
   /** Acknowledged events that Redis itself lost at a failover. */
   readonly forgotten: number
   readonly storedTwice: number
+  /** Accepted events that the producer was answered from its spool; null where it has none. */
+  readonly spooled: number | null
   readonly deadLettered: number
   /** Events that had left the stream when they were claimed from a dead member. */
   readonly expired: number
@@ -41,6 +43,8 @@ export interface SceneFacts {
   readonly expired: number
   readonly refused: Readonly<Record<string, number>>
   readonly problems: readonly string[]
+  /** Events that were accepted by the spool; undefined where there is none, or it is not known. */
+  readonly spooled: number | undefined
 }
 
 export function reportOf(
@@ -56,6 +60,7 @@ export function reportOf(
     ...verdictProblems(verdict, forgets === 'refused'),
     ...lateness(strike),
     ...refusedWrongly(facts),
+    ...(facts.spooled === 0 ? ['nothing went to the spool'] : []),
   ]
   return {
     name: fault.name,
@@ -65,6 +70,7 @@ export function reportOf(
     settledMs: rounded(strike.settledMs),
     bound: bound === undefined ? null : { ...bound, kept: strike.withinBound === true },
     expired: facts.expired,
+    spooled: facts.spooled ?? null,
     refused: facts.refused,
     problems,
   }
@@ -87,6 +93,7 @@ export function roundReport(
     settledMs: null,
     bound: null,
     expired: facts.expired,
+    spooled: facts.spooled ?? null,
     refused: facts.refused,
     problems,
   }
@@ -103,6 +110,7 @@ export function failedReport(name: string, error: unknown): FaultReport {
     settledMs: null,
     bound: null,
     expired: 0,
+    spooled: null,
     refused: {},
     problems: [`it could not be played: ${text}`],
   }

@@ -93,6 +93,12 @@ describe('order', () => {
     expect(verdictOn('stream', [runs]).outOfOrder).toBe(0)
     expect(verdictOn('none', [[event(2, 10), event(1, 20)]]).outOfOrder).toBe(0)
   })
+
+  test('is promised between producer processes that share a spool', () => {
+    const runs = [event(firstNumber(2), 10), event(firstNumber(1), 20)]
+    expect(verdictOn('stream', [runs], true).outOfOrder).toBe(1)
+    expect(verdictOn('none', [runs], true).outOfOrder).toBe(0)
+  })
 })
 
 describe('excuses', () => {
@@ -159,15 +165,15 @@ function reader(
   return { reader: name, order, deliveries: [deliveries], deadLettered: new Set() }
 }
 
-function account(given: Omit<Account, 'excuses'> & Partial<Account>): Account {
-  return { excuses: [], ...given }
+function account(given: Omit<Account, 'excuses' | 'inOrderOverRuns'> & Partial<Account>): Account {
+  return { excuses: [], inOrderOverRuns: false, ...given }
 }
 
-function verdictOn(order: Order, deliveries: ReaderAccount['deliveries']) {
+function verdictOn(order: Order, deliveries: ReaderAccount['deliveries'], inOrderOverRuns = false) {
   const accepted = deliveries.flat()
   const stored = [...new Set(accepted.map(({ number }) => number))]
   const readers = [
     { reader: 'ledger', order, deliveries, deadLettered: new Set<number>() } as const,
   ]
-  return judge(account({ accepted, stored, readers }))
+  return judge(account({ accepted, stored, readers, inOrderOverRuns }))
 }

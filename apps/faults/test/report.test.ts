@@ -6,7 +6,7 @@ import { reportOf } from '../src/report.ts'
 import type { Strike } from '../src/run/strike.ts'
 import { linesOf } from '../src/screen/lines.ts'
 
-const facts = { expired: 0, refused: {}, problems: [] }
+const facts = { expired: 0, refused: {}, problems: [], spooled: undefined }
 const well: Verdict = {
   events: 100,
   lost: 0,
@@ -66,6 +66,15 @@ describe('a report', () => {
     expect(reportOf(plan, quick, well, { ...facts, refused }).ok).toBe(true)
     const internal = { ...facts, refused: { INTERNAL: 1 } }
     expect(reportOf(plan, quick, well, internal).problems.join()).toContain('INTERNAL')
+  })
+
+  test('counts what the spool accepted, and is not ok where that was nothing', () => {
+    const plan = faultNamed('spool-redis-killed')
+    const report = reportOf(plan, quick, well, { ...facts, spooled: 40 })
+    expect(report).toMatchObject({ ok: true, spooled: 40 })
+    expect(linesOf(report)[0]).toContain('40 accepted by the spool')
+    const empty = reportOf(plan, quick, well, { ...facts, spooled: 0 })
+    expect(empty.problems).toEqual(['nothing went to the spool'])
   })
 
   test('is ok when its own bound is missed, and says so', () => {

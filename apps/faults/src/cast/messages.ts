@@ -16,6 +16,8 @@ export interface SceneSettings {
   readonly firstNumber: number
   readonly leaseMs: number
   readonly sameHostTakeover: boolean
+  /** The producer keeps events on disk while Redis is away. */
+  readonly spools: boolean
 }
 
 /** What the parent tells a process. */
@@ -36,6 +38,16 @@ export type Report =
   | { readonly is: 'failed'; readonly message: string }
   /** Entries that had left the stream when they were claimed from a dead member. */
   | { readonly is: 'expired'; readonly events: number }
+
+/** What the producer was answered from its spool; all that it was answered is in its journal as well. */
+export function spoolJournalPath(folder: string): string {
+  return `${folder}/producer.spooled.journal`
+}
+
+/** Where the producer keeps events while Redis is away. */
+export function spoolDirectory(folder: string): string {
+  return `${folder}/spool`
+}
 
 /** The journal of a process in a scene's folder; one that is started again appends to it. */
 export function journalPath(folder: string, process: ProcessName): string {

@@ -9,12 +9,14 @@ import { refusalFaults } from './refusals.ts'
 import { sentinelFaults } from './sentinel.ts'
 import { clockFaults } from './server-clock.ts'
 import { serverFaults } from './server.ts'
+import { spoolFaults } from './spool.ts'
 import { streamFaults } from './stream-loss.ts'
 
 /** All faults there are, those on the same servers together. */
 export const catalogue: readonly Fault[] = [
   ...processFaults,
   ...serverFaults,
+  ...spoolFaults,
   ...networkFaults,
   ...lostReplyFaults,
   ...clientFaults,

@@ -16,6 +16,8 @@ export interface FaultPlan<S extends Stage = Stage> {
    * fault is about processes of one host. Without it, either will do.
    */
   readonly elsewhere?: boolean
+  /** The producer has a spool; a fault of which nothing went there has failed. */
+  readonly spools?: boolean
   /** It takes accepted events out of the stream; those are told apart. */
   readonly removes?: boolean
   /**

@@ -10,6 +10,8 @@ export interface Account {
   /** The numbers of the events in the surviving stream, in its order. */
   readonly stored: readonly number[]
   readonly excuses: readonly Excuse[]
+  /** Order holds over the processes of the producer, as it does with a spool that they share. */
+  readonly inOrderOverRuns: boolean
 }
 
 export interface ReaderAccount {
@@ -61,7 +63,7 @@ const MISSING_SHOWN = 5
 /** Holds what was accepted against what is stored and what every reader handled. */
 export function judge(account: Account): Verdict {
   const stored = new Set(account.stored)
-  const books = account.readers.map(bookOf)
+  const books = account.readers.map((reader) => bookOf(reader, account.inOrderOverRuns))
   const lost = new Set<number>()
   const removed = new Set<number>()
   const forgotten = new Set<number>()
@@ -120,7 +122,10 @@ interface Book {
   has(number: number): boolean
 }
 
-function bookOf({ reader, order, deliveries, deadLettered }: ReaderAccount): Book {
+function bookOf(
+  { reader, order, deliveries, deadLettered }: ReaderAccount,
+  inOrderOverRuns: boolean,
+): Book {
   // Stable, so that what one process did within a microsecond keeps its order.
   const inTime = deliveries.flat().toSorted((one, other) => one.atMs - other.atMs)
   const first = new Set<number>()
@@ -130,7 +135,7 @@ function bookOf({ reader, order, deliveries, deadLettered }: ReaderAccount): Boo
     if (first.has(number)) continue
     first.add(number)
     if (order === 'none') continue
-    const lane = laneOf(number, order)
+    const lane = laneOf(number, order, inOrderOverRuns)
     if (number < (greatest.get(lane) ?? -1)) outOfOrder += 1
     else greatest.set(lane, number)
   }
@@ -142,8 +147,8 @@ function bookOf({ reader, order, deliveries, deadLettered }: ReaderAccount): Boo
   }
 }
 
-function laneOf(number: number, order: 'key' | 'stream'): string {
-  const run = runOf(number)
+function laneOf(number: number, order: 'key' | 'stream', inOrderOverRuns: boolean): string {
+  const run = inOrderOverRuns ? 'all' : runOf(number)
   return order === 'key' ? `${run} ${keyOf(number)}` : `${run}`
 }
 

@@ -15,15 +15,15 @@ export async function alone(
   fault: Fault,
   beds: Beds,
   cast: Cast,
-  options: Omit<SceneOptions, 'elsewhere'>,
+  options: Omit<SceneOptions, 'elsewhere' | 'spools'>,
 ): Promise<FaultReport> {
   const bed = await beds.get(fault.topology)
-  const { elsewhere = false } = fault
-  await using scene = await Scene.open(bed, cast, { ...options, elsewhere })
+  const { elsewhere = false, spools = false } = fault
+  await using scene = await Scene.open(bed, cast, { ...options, elsewhere, spools })
   await scene.pause(BEFORE_MS)
   const struck = await strike(scene, fault)
   await scene.pause(AFTER_MS)
   const verdict = judge(await scene.close())
-  const { refused, problems } = scene
-  return reportOf(fault, struck, verdict, { refused, problems, expired: cast.expired })
+  const { refused, problems, spooled } = scene
+  return reportOf(fault, struck, verdict, { refused, problems, spooled, expired: cast.expired })
 }

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AnyBed } from '../beds/beds.ts'
 import type { Cast } from '../cast/cast.ts'
+import { spoolJournalPath } from '../cast/messages.ts'
 import { readers } from '../cast/parts.ts'
 import { nowMs } from '../clock.ts'
 import { LEASE_MS, type Stage, type StageKeys } from '../faults/fault.ts'
 import type { FlowWatch } from '../proof/flow-watch.ts'
 import { type Account, type Excuse, excuseFor } from '../proof/judge.ts'
-import type { JournalEntry } from '../proof/journal.ts'
+import { type JournalEntry, JournalReader } from '../proof/journal.ts'
 import { Ledger } from '../proof/ledger.ts'
 import { numbersIn } from './stored-numbers.ts'
 
@@ -18,6 +19,8 @@ export interface SceneOptions {
   readonly number: number
   readonly eventsPerSecond: number
   readonly elsewhere: boolean
+  /** The producer has a spool. */
+  readonly spools: boolean
   readonly signal: AbortSignal
 }
 
@@ -38,6 +41,7 @@ export class Scene implements AsyncDisposable {
   readonly #prefix: string
   readonly #folder: string
   #refused: Readonly<Record<string, number>> = {}
+  #spooled: number | undefined
 
   private constructor(bed: AnyBed, cast: Cast, options: SceneOptions, folder: string) {
     this.bed = bed
@@ -70,6 +74,11 @@ export class Scene implements AsyncDisposable {
   /** How many events the producer was refused in the end, by error code. */
   get refused(): Readonly<Record<string, number>> {
     return this.#refused
+  }
+
+  /** How many events were accepted by the spool; undefined without one. */
+  get spooled(): number | undefined {
+    return this.#spooled
   }
 
   stage(afterwards: AsyncDisposableStack): Stage {
@@ -127,6 +136,7 @@ export class Scene implements AsyncDisposable {
     await this.#until(() => !this.ledger.awaited(nowMs()).some(isDue), SETTLE_MS)
     await this.cast.end()
     this.ledger.catchUp()
+    if (this.#options.spools) this.#spooled = this.#readSpooled()
     return this.#account(stored)
   }
 
@@ -135,8 +145,13 @@ export class Scene implements AsyncDisposable {
     await rm(this.#folder, { recursive: true, force: true })
   }
 
+  #readSpooled(): number {
+    using journal = new JournalReader(spoolJournalPath(this.#folder))
+    return journal.read().length
+  }
+
   async #begin(): Promise<void> {
-    const { number, eventsPerSecond, elsewhere } = this.#options
+    const { number, eventsPerSecond, elsewhere, spools } = this.#options
     await this.cast.begin(
       {
         prefix: this.#prefix,
@@ -145,6 +160,7 @@ export class Scene implements AsyncDisposable {
         eventsPerSecond,
         leaseMs: LEASE_MS,
         sameHostTakeover: !elsewhere,
+        spools,
       },
       (name) => this.bed.addressOf(name),
     )
@@ -167,6 +183,7 @@ export class Scene implements AsyncDisposable {
       readers: await Promise.all(accounts),
       stored,
       excuses: this.excuses,
+      inOrderOverRuns: this.#options.spools,
     }
   }
 

@@ -69,9 +69,16 @@ async function play(
   const { round, topology, random, roundMs, eventsPerSecond, signal, firstScene } = plan
   const bed = await beds.get(topology)
   const elsewhere = random() < 0.5
+  const spools = topology === 'standalone' && random() < 0.5
   const number = firstScene + round
-  await using scene = await Scene.open(bed, cast, { number, eventsPerSecond, elsewhere, signal })
-  const faults = catalogue.filter((fault) => suits(fault, topology, elsewhere))
+  await using scene = await Scene.open(bed, cast, {
+    number,
+    eventsPerSecond,
+    elsewhere,
+    spools,
+    signal,
+  })
+  const faults = catalogue.filter((fault) => suits(fault, { topology, elsewhere, spools }))
   const endMs = nowMs() + roundMs
   const struck: Struck[] = []
   do {
@@ -85,11 +92,11 @@ async function play(
   } while (nowMs() < endMs)
   const account = await scene.close()
   // What went wrong with processes is a matter of the whole round.
-  const nothing = { refused: {}, problems: [], expired: 0 }
+  const nothing = { refused: {}, problems: [], expired: 0, spooled: undefined }
   for (const { fault, how, fromMs, toMs } of struck)
     note(reportOf(fault, how, judge(narrowed(account, fromMs, toMs)), nothing))
-  const { refused, problems } = scene
-  const facts = { refused, problems, expired: cast.expired }
+  const { refused, problems, spooled } = scene
+  const facts = { refused, problems, expired: cast.expired, spooled }
   const recoveries = struck.map(({ how }) => how.recoveryMs)
   note(roundReport(roundName(round, topology), recoveries, judge(account), facts))
 }
@@ -106,8 +113,15 @@ function flowAgain({ recoveryMs }: Strike): string {
   return recoveryMs === undefined ? 'no flow' : `flow again after ${Math.round(recoveryMs)} ms`
 }
 
-function suits(fault: Fault, topology: Topology, elsewhere: boolean): boolean {
-  if (fault.topology !== topology) return false
+function suits(
+  fault: Fault,
+  {
+    topology,
+    elsewhere,
+    spools,
+  }: { readonly topology: Topology; readonly elsewhere: boolean; readonly spools: boolean },
+): boolean {
+  if (fault.topology !== topology || (fault.spools === true && !spools)) return false
   return fault.elsewhere === undefined || fault.elsewhere === elsewhere
 }
 

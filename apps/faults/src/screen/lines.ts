@@ -20,11 +20,12 @@ export function linesOf(report: FaultReport): readonly string[] {
 }
 
 function remarks(report: FaultReport): string {
-  const { removed, forgotten, bound, settledMs, refused } = report
+  const { removed, forgotten, bound, settledMs, refused, spooled } = report
   const refusals = Object.entries(refused).map(([code, count]) => `${count} refused with ${code}`)
   const said = [
     ...(removed > 0 ? [`${removed} removed by the fault`] : []),
     ...(forgotten > 0 ? [`${forgotten} lost by Redis`] : []),
+    ...(spooled === null ? [] : [`${spooled} accepted by the spool`]),
     ...refusals,
     ...(bound?.until === 'settled' && settledMs !== null ? [`settled ${seconds(settledMs)}`] : []),
     ...(bound === null ? [] : [`${bound.kept ? 'within' : 'OVER'} ${seconds(bound.ms)}`]),
