@@ -58,7 +58,8 @@ export async function runDemo(
   try {
     screen.say('first act: from polling to the stream')
     const migration = await playMigration(stage)
-    if (!interruption.early.aborted) screen.say('second act: processes die')
+    interruption.early.throwIfAborted()
+    screen.say('second act: processes die')
     report = await playFaults(stage, migration)
     return report
   } finally {
