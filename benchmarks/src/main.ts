@@ -7,6 +7,7 @@ import { describe, type Report } from './harness/report.ts'
 import { type Benchmark, Workbench } from './harness/workbench.ts'
 import { Interrupted, listenForSignals } from './interruption.ts'
 import { latency } from './latency/benchmark.ts'
+import { longPolls } from './long-polls/benchmark.ts'
 import { metrics } from './metrics/benchmark.ts'
 import { poison } from './poison/benchmark.ts'
 import { retention } from './retention/benchmark.ts'
@@ -19,6 +20,7 @@ const benchmarks: readonly Benchmark[] = [
   throughput,
   latency,
   fanout,
+  longPolls,
   metrics,
   retention,
   backpressure,

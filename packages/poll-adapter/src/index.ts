@@ -28,7 +28,8 @@ export {
   type SnapshotState,
 } from './snapshot/snapshot.ts'
 export type { SnapshotOptions, StoredEntry, StoredSnapshot } from './snapshot/options.ts'
-export { feedHandler, type FeedHandlerOptions, type HttpHandler } from './http/feed-handler.ts'
+export type { HttpHandler } from './http/answer.ts'
+export { feedHandler, type FeedHandlerOptions } from './http/feed-handler.ts'
 export { snapshotHandler, type SnapshotHandlerOptions } from './http/snapshot-handler.ts'
 export { nodeListener, type NodeListener } from './http/node-listener.ts'
 export type { QueueOptions, SqsClientOptions } from './queue/options.ts'
@@ -83,7 +84,7 @@ export {
 // For people who extend: metrics, other packages of Millrace.
 export type { CursorForm, CursorValue, PageEnd, Since, TieSide } from './feed/cursor-form.ts'
 export type { StreamPosition } from './feed/stream-position.ts'
-export { problemOf, problemResponse, type ProblemDocument } from './http/problem.ts'
+export { problemOf, type ProblemDocument } from './http/problem.ts'
 export {
   type BridgeFailed,
   type BridgePolled,

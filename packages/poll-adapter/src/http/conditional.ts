@@ -1,3 +1,4 @@
+import type { PlainRequest, PlainResponse } from './answer.ts'
 import { etagOf, matchesEtag } from './etag.ts'
 
 /** A JSON body and its ETag, made once for all who get it. */
@@ -13,17 +14,18 @@ export function representationOf(value: unknown): Representation {
 
 /** 304 where the client has it already, 200 otherwise; without the body for HEAD. */
 export function conditionalResponse(
-  request: Request,
+  request: PlainRequest,
   { body, etag }: Representation,
-  headers: Headers,
-): Response {
-  headers.set('etag', etag)
+  headers: Readonly<Record<string, string>>,
+): PlainResponse {
   // Caches may keep it, but have to ask each time.
-  if (!headers.has('cache-control')) headers.set('cache-control', 'no-cache')
-  headers.append('vary', 'Prefer')
-  if (matchesEtag(request.headers.get('if-none-match'), etag)) {
-    return new Response(null, { status: 304, headers })
+  const all = { 'cache-control': 'no-cache', ...headers, etag, vary: 'Prefer' }
+  if (matchesEtag(request.header('if-none-match'), etag)) {
+    return { status: 304, headers: all, body: undefined }
   }
-  headers.set('content-type', 'application/json')
-  return new Response(request.method === 'HEAD' ? null : body, { status: 200, headers })
+  return {
+    status: 200,
+    headers: { ...all, 'content-type': 'application/json' },
+    body: request.method === 'HEAD' ? undefined : body,
+  }
 }

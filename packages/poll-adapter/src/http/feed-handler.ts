@@ -1,13 +1,11 @@
 import type { CursorFeed, FeedPage } from '../feed/feed.ts'
 import { callable, optionProblems, text, throwProblems } from '../lifecycle/options.ts'
+import { type HttpHandler, httpHandler } from './answer.ts'
 import { conditionalResponse, type Representation, representationOf } from './conditional.ts'
 import { linkTo } from './link.ts'
 import { Parameters } from './parameters.ts'
 import { methodNotAllowed, problemResponse } from './problem.ts'
 import { readWait } from './wait.ts'
-
-/** A web-standard handler; mounts in anything that speaks `Request` and `Response`. */
-export type HttpHandler = (request: Request) => Promise<Response>
 
 export interface FeedHandlerOptions<Item> {
   /** What the endpoint's parameters are called. @defaultValue since, limit, wait */
@@ -38,6 +36,9 @@ export interface FeedHandlerOptions<Item> {
   readonly publicUrl?: string
 }
 
+/** For how many different URLs the headers of one page are kept. */
+const MOST_URLS = 16
+
 const defaults = Object.freeze({
   parameters: Object.freeze({ since: 'since', limit: 'limit', wait: 'wait' }),
   waitUnit: 's' as const,
@@ -61,39 +62,63 @@ export function feedHandler<Data, Item>(
   const defaultWaitMs = options.defaultWaitMs ?? defaults.defaultWaitMs
   const envelope = options.envelope ?? ((page: FeedPage<Item>): unknown => page)
   const bodies = new WeakMap<FeedPage<Item>, Representation>()
+  const headers = new WeakMap<FeedPage<Item>, Map<string, Readonly<Record<string, string>>>>()
   const represent = (page: FeedPage<Item>): Representation => {
     let known = bodies.get(page)
     if (known === undefined) bodies.set(page, (known = representationOf(envelope(page))))
     return known
   }
-  return async (request) => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return methodNotAllowed('GET, HEAD')
-    const url = new URL(request.url)
+  const headersFor = (
+    page: FeedPage<Item>,
+    url: URL,
+    applied: string | undefined,
+  ): Readonly<Record<string, string>> => {
+    // Pollers that wait at one place ask for the same, so they get the same.
+    let known = headers.get(page)
+    if (known === undefined) headers.set(page, (known = new Map()))
+    const key = `${applied} ${url.href}`
+    let made = known.get(key)
+    if (made === undefined) {
+      made = {
+        ...inLowerCase(options.headers?.(page) ?? {}),
+        link: linkTo(url, options.publicUrl, { [names.since]: page.cursor }, 'next'),
+        ...(applied === undefined ? {} : { 'preference-applied': applied }),
+        ...(options.pollIntervalS === undefined
+          ? {}
+          : { 'x-poll-interval': String(options.pollIntervalS) }),
+      }
+      if (known.size < MOST_URLS) known.set(key, made)
+    }
+    return made
+  }
+  return httpHandler(async (request) => {
+    const { method, url, signal } = request
+    if (method !== 'GET' && method !== 'HEAD') return methodNotAllowed('GET, HEAD')
     try {
       const parameters = new Parameters(url.searchParams)
       const since = parameters.text(names.since)
       const limit = parameters.wholeNumber(names.limit, 1)
-      const prefer = request.headers.get('prefer')
+      const prefer = request.header('prefer')
       const { waitMs, applied } = readWait(parameters, prefer, wait, maxWaitMs)
       parameters.throwProblems()
       const page = await feed.poll({
         ...(since === undefined ? {} : { since }),
         ...(limit === undefined ? {} : { limit }),
-        waitMs: request.method === 'HEAD' ? 0 : (waitMs ?? defaultWaitMs),
-        signal: request.signal,
+        waitMs: method === 'HEAD' ? 0 : (waitMs ?? defaultWaitMs),
+        signal,
       })
-      const headers = new Headers(options.headers?.(page))
-      const next = { [names.since]: page.cursor }
-      headers.append('link', linkTo(url, options.publicUrl, next, 'next'))
-      if (applied !== undefined) headers.set('preference-applied', applied)
-      if (options.pollIntervalS !== undefined)
-        headers.set('x-poll-interval', String(options.pollIntervalS))
-      return conditionalResponse(request, represent(page), headers)
+      return conditionalResponse(request, represent(page), headersFor(page, url, applied))
     } catch (error) {
       const anew = linkTo(url, options.publicUrl, { [names.since]: null }, 'first')
       return problemResponse(error, { link: anew })
     }
-  }
+  })
+}
+
+function inLowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
 }
 
 function assertOptions<Item>(options: FeedHandlerOptions<Item>): void {

@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { HttpHandler } from './feed-handler.ts'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { answererOf, type HttpHandler } from './answer.ts'
 import { problemResponse } from './problem.ts'
 
 /** What `http.createServer`, Express and a hijacked Fastify reply call. */
@@ -24,23 +24,54 @@ async function answer(
   outgoing.once('close', () => {
     if (!outgoing.writableFinished) gone.abort(new Error('the client went away'))
   })
-  let response: Response
+  const answerer = answererOf(handler)
   try {
-    response = await handler(requestOf(incoming, gone.signal))
+    if (answerer === undefined) {
+      const response = await handler(requestOf(incoming, gone.signal))
+      const body = response.body === null ? undefined : await response.bytes()
+      send(incoming, outgoing, response.status, Object.fromEntries(response.headers), body)
+    } else {
+      const { status, headers, body } = await answerer({
+        method: incoming.method ?? 'GET',
+        url: new URL(urlOf(incoming)),
+        header: (name) => headerOf(incoming, name),
+        signal: gone.signal,
+      })
+      send(incoming, outgoing, status, headers, body)
+    }
   } catch (error) {
-    response = problemResponse(error)
+    const { status, headers, body } = problemResponse(error)
+    send(incoming, outgoing, status, headers, body)
   }
+}
+
+function send(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | Uint8Array | undefined,
+): void {
   // Nobody is there to read it.
-  if (outgoing.destroyed || gone.signal.aborted) return
-  const body = response.body === null ? undefined : Buffer.from(await response.arrayBuffer())
+  if (outgoing.destroyed) return
   if (outgoing.headersSent) {
     outgoing.destroy()
     return
   }
-  outgoing.statusCode = response.status
-  for (const [name, value] of response.headers) outgoing.appendHeader(name, value)
-  if (body !== undefined) outgoing.setHeader('content-length', body.byteLength)
+  const all: Record<string, number | string | readonly string[]> = { ...headers }
+  // What a framework has put there already is kept beside ours.
+  for (const name of ['link', 'vary']) {
+    const [own, others] = [headers[name], outgoing.getHeader(name)]
+    if (own !== undefined && others !== undefined) all[name] = [String(others), own]
+  }
+  if (body !== undefined) all['content-length'] = Buffer.byteLength(body)
+  outgoing.writeHead(status, all as OutgoingHttpHeaders)
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
+}
+
+function headerOf({ headers }: IncomingMessage, name: string): string | null {
+  const value = headers[name]
+  return Array.isArray(value) ? value.join(', ') : (value ?? null)
 }
 
 function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {

@@ -1,4 +1,5 @@
 import { isMillraceError } from '@millrace/runtime'
+import type { PlainResponse } from './answer.ts'
 import { isPollAdapterError, messageOf, PollAdapterError } from '../errors.ts'
 
 /** How long a client should wait before it asks again when this process cannot answer, in seconds. */
@@ -57,21 +58,19 @@ export function problemOf(error: unknown): ProblemDocument {
 export function problemResponse(
   error: unknown,
   headers: Readonly<Record<string, string>> = {},
-): Response {
+): PlainResponse {
   return documentResponse(problemOf(error), headers)
 }
 
 /** For methods that an endpoint does not have. */
-export function methodNotAllowed(allow: string): Response {
-  const code = 'METHOD_NOT_ALLOWED'
-  const title = titles[405] ?? ''
+export function methodNotAllowed(allow: string): PlainResponse {
   return documentResponse(
     {
       type: 'urn:millrace:problem:method-not-allowed',
-      title,
+      title: titles[405] ?? '',
       status: 405,
       detail: `Only ${allow}`,
-      code,
+      code: 'METHOD_NOT_ALLOWED',
     },
     { allow },
   )
@@ -80,10 +79,16 @@ export function methodNotAllowed(allow: string): Response {
 function documentResponse(
   problem: ProblemDocument,
   headers: Readonly<Record<string, string>>,
-): Response {
-  const all = new Headers(headers)
-  all.set('content-type', 'application/problem+json')
-  all.set('cache-control', 'no-store')
-  if (problem.status === 503) all.set('retry-after', String(RETRY_AFTER_S))
-  return new Response(JSON.stringify(problem), { status: problem.status, headers: all })
+): PlainResponse {
+  const { status } = problem
+  return {
+    status,
+    headers: {
+      ...headers,
+      'content-type': 'application/problem+json',
+      'cache-control': 'no-store',
+      ...(status === 503 ? { 'retry-after': String(RETRY_AFTER_S) } : {}),
+    },
+    body: JSON.stringify(problem),
+  }
 }

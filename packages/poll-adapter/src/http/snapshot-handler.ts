@@ -1,9 +1,9 @@
 import { PollAdapterError } from '../errors.ts'
 import { boolean, callable, optionProblems, text, throwProblems } from '../lifecycle/options.ts'
 import type { Snapshot, SnapshotEntry, SnapshotList } from '../snapshot/snapshot.ts'
+import { type HttpHandler, httpHandler, type PlainRequest } from './answer.ts'
 import { conditionalResponse, type Representation, representationOf } from './conditional.ts'
 import { matchesEtag } from './etag.ts'
-import type { HttpHandler } from './feed-handler.ts'
 import { linkTo } from './link.ts'
 import { Parameters } from './parameters.ts'
 import { methodNotAllowed, problemResponse } from './problem.ts'
@@ -86,24 +86,23 @@ export function snapshotHandler<Data, Value>(
     return { representation: representationOf(listBody(list)), etag: list.etag, next: list.next }
   }
 
-  return async (request) => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return methodNotAllowed('GET, HEAD')
-    const url = new URL(request.url)
-    const { signal } = request
+  return httpHandler(async (request) => {
+    const { method, url, signal } = request
+    if (method !== 'GET' && method !== 'HEAD') return methodNotAllowed('GET, HEAD')
     try {
       const key = keyIn(url.pathname, path)
       if (key === undefined || (key === '' && !lists)) throw notFound(url.pathname)
       const parameters = new Parameters(url.searchParams)
       const { waitMs = 0, applied } = readWait(
         parameters,
-        request.headers.get('prefer'),
+        request.header('prefer'),
         wait,
         maxWaitMs,
       )
       parameters.throwProblems()
       const look = (): Promise<Look> =>
         key === '' ? lookAtList(new Parameters(url.searchParams), signal) : lookAtKey(key, signal)
-      const untilMs = performance.now() + (request.method === 'HEAD' ? 0 : waitMs)
+      const untilMs = performance.now() + (method === 'HEAD' ? 0 : waitMs)
       let seen = await look()
       while (seen.representation !== undefined && hasIt(request, seen.representation)) {
         const leftMs = untilMs - performance.now()
@@ -119,17 +118,18 @@ export function snapshotHandler<Data, Value>(
         seen = await look()
       }
       if (seen.representation === undefined) throw notFound(key)
-      const headers = new Headers()
-      if (applied !== undefined) headers.set('preference-applied', applied)
-      if (snapshot.complete === false) headers.set('x-snapshot-complete', 'false')
-      if (seen.next !== null) {
-        headers.append('link', linkTo(url, options.publicUrl, { [names.after]: seen.next }, 'next'))
-      }
-      return conditionalResponse(request, seen.representation, headers)
+      const { next } = seen
+      return conditionalResponse(request, seen.representation, {
+        ...(applied === undefined ? {} : { 'preference-applied': applied }),
+        ...(snapshot.complete === false ? { 'x-snapshot-complete': 'false' } : {}),
+        ...(next === null
+          ? {}
+          : { link: linkTo(url, options.publicUrl, { [names.after]: next }, 'next') }),
+      })
     } catch (error) {
       return problemResponse(error)
     }
-  }
+  })
 }
 
 function plainList<Value>({ entries, next }: SnapshotList<Value>): unknown {
@@ -147,8 +147,8 @@ function keyIn(pathname: string, path: string): string | undefined {
   }
 }
 
-function hasIt(request: Request, { etag }: Representation): boolean {
-  return matchesEtag(request.headers.get('if-none-match'), etag)
+function hasIt(request: PlainRequest, { etag }: Representation): boolean {
+  return matchesEtag(request.header('if-none-match'), etag)
 }
 
 function notFound(what: string): PollAdapterError {

@@ -156,6 +156,6 @@ export function resolveSnapshotOptions<Data, Value>(
   }
 }
 
-function isDelete({ data, headers }: Event<unknown>): boolean {
+function isDelete({ data, headers }: Event): boolean {
   return data === null || headers[changeHeaders.deleted] === '1'
 }

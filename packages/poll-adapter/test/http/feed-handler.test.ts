@@ -208,6 +208,51 @@ describe('A feed over HTTP', () => {
 })
 
 describe('A feed mounted in another server', () => {
+  it('is a web-standard handler', async () => {
+    const stream = bed.stream<Reading>()
+    await append(bed, stream, [{ n: 1 }])
+    const handler = feedHandler(openFeed(bed, await bed.open(), stream))
+    const response = await handler(new Request('https://api.example.com/changes?limit=1'))
+    expect(await response.json()).toMatchObject({ items: [{ n: 1 }] })
+    expect(response.headers.get('link')).toMatch(
+      /^<https:\/\/api\.example\.com\/changes\?limit=1&since=/,
+    )
+    const etag = response.headers.get('etag') ?? ''
+    const headers = { 'if-none-match': etag }
+    const again = await handler(new Request('https://api.example.com/?limit=1', { headers }))
+    expect(again.status).toBe(304)
+  })
+
+  it('stands beside handlers of others in the adapter for Node', async () => {
+    const gone = Promise.withResolvers<void>()
+    const base = await listen(
+      bed,
+      nodeListener(async (request) => {
+        if (new URL(request.url).pathname === '/fails') throw new Error('a secret')
+        if (new URL(request.url).pathname === '/waits') {
+          request.signal.addEventListener('abort', () => {
+            gone.resolve()
+          })
+          await gone.promise
+        }
+        return Response.json({ agent: request.headers.get('x-agent') }, { status: 201 })
+      }),
+    )
+    const response = await fetch(base, { headers: { 'x-agent': 'old' } })
+    expect([response.status, await response.json()]).toEqual([201, { agent: 'old' }])
+    const failed = await fetch(`${base}/fails`)
+    expect([failed.status, (await failed.text()).includes('secret')]).toEqual([500, false])
+    const client = new AbortController()
+    const waiting = fetch(`${base}/waits`, { signal: client.signal })
+    setImmediate(() => {
+      client.abort()
+    })
+    await expect(waiting).rejects.toThrow(/abort/)
+    const late = fetch(`${base}/waits`)
+    gone.resolve()
+    expect((await late).status).toBe(201)
+  })
+
   it('works below a router of Express', async () => {
     const stream = bed.stream<Reading>()
     const millrace = await bed.open()
