@@ -79,6 +79,7 @@ export function troubleOf(error: unknown): Trouble {
   if (/^ERR (The user executing the script can't|ACL failure in script)/.test(text))
     return 'no-permission'
   if (/^ERR (max number of clients)/.test(text)) return 'disconnected'
+  if (/^ERR (WAIT|WAITAOF) cannot be used with replica/.test(text)) return 'read-only'
   if (/^ERR (no such key|The XGROUP subcommand requires the key to exist)/i.test(text))
     return 'no-group'
   return 'other'

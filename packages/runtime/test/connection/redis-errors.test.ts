@@ -38,6 +38,7 @@ const ERROR_TEXTS: readonly (readonly [string, Trouble])[] = [
   ['WRONGPASS invalid username-password pair or user is disabled.', 'no-auth'],
   ["ERR unknown command 'XAUTOCLAIM', with args beginning with: ", 'unsupported'],
   ['ERR max number of clients reached', 'disconnected'],
+  ['ERR WAIT cannot be used with replica instances. Please also note …', 'read-only'],
   ['Connection is closed.', 'disconnected'],
   ["Stream isn't writeable and enableOfflineQueue options is false", 'disconnected'],
   ["Socket timeout. Expecting data, but didn't receive any in 5000ms.", 'disconnected'],

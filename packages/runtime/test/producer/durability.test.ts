@@ -11,8 +11,11 @@ import {
   connect,
   defineStream,
   type Millrace,
+  type DurabilityOptions,
+  type Producer,
   type ProducerOptions,
 } from '../../src/index.ts'
+import { matrix } from '../conformance/servers.ts'
 import { range, type Reading } from '../open-millrace.ts'
 
 const stream = defineStream<Reading>('readings')
@@ -49,12 +52,8 @@ beforeEach(async () => {
 })
 afterEach(() => stack.disposeAsync())
 
-function producer(options: ProducerOptions['durability'] & object, more: ProducerOptions = {}) {
-  return millrace.producer(stream, {
-    whenUnavailable: 'wait',
-    durability: options,
-    ...more,
-  } as const)
+function producer(durability: DurabilityOptions): Producer<Reading> {
+  return millrace.producer(stream, { durability, deadlineMs: 25_000 })
 }
 
 async function stored(server: RedisServer): Promise<number[]> {
@@ -62,7 +61,8 @@ async function stored(server: RedisServer): Promise<number[]> {
   return entries.map(([, [, data]]) => (JSON.parse(data ?? '') as Reading).n)
 }
 
-const ONE = { replicas: 1, timeoutMs: 10_000 } as const
+/** So patient that a busy machine breaks nothing. */
+const ONE = { replicas: 1, timeoutMs: 25_000 } as const
 
 describe('A producer with durability', () => {
   it('answers once a replica has the event, over a connection of its own', async () => {
@@ -99,8 +99,8 @@ describe('A producer with durability', () => {
   })
 
   it('says NOT_DURABLE when that takes too long: the event is in the stream', async () => {
+    await producer(ONE).publish({ n: 0 })
     const durable = producer({ replicas: 1, timeoutMs: 300 })
-    await durable.publish({ n: 0 })
     const failed: string[] = []
     const off = channels.publishFailed.subscribe(({ error }) => failed.push(String(error)))
     replication.blackhole('both')
@@ -112,7 +112,7 @@ describe('A producer with durability', () => {
     expect(failed.length).toBeGreaterThan(0)
     expect(await stored(primary)).toEqual(range(602))
     await replication.heal()
-    await durable.publish({ n: 602 })
+    await producer(ONE).publish({ n: 602 })
     expect(await stored(replica)).toEqual(range(603))
   })
 
@@ -151,6 +151,23 @@ describe('A producer with durability', () => {
     expect(answered).toEqual(range(201))
     expect(await stored(replica)).toEqual(range(201))
     expect(await stored(another)).toEqual(range(201))
+  })
+
+  it('waits for the new primary while it is connected to what has become a replica', async () => {
+    const durable = producer(ONE)
+    await durable.publish({ n: 0 })
+    await replica.client().replicaof('NO', 'ONE')
+    await primary.client().replicaof(replica.host, String(replica.port))
+    entrance.resetAll()
+    const calls = Promise.all(range(20, 1).map((n) => durable.publish({ n })))
+    const denied = async (): Promise<boolean> =>
+      /errorstat_READONLY:count=[1-9]/.test(String(await primary.client().info('errorstats')))
+    await waitFor(denied, { describe: 'the old primary to refuse' })
+    leading.port = replica.port
+    entrance.resetAll()
+    await calls
+    expect(await stored(replica)).toEqual(range(21))
+    expect(await stored(primary)).toEqual(range(21))
   })
 
   it('stores each event once while answers are lost', async () => {
@@ -211,3 +228,61 @@ describe('A producer with durability', () => {
     )
   })
 })
+
+const newest = matrix.find(({ arrangement, title, binary }) => {
+  return arrangement === 'standalone' && binary !== undefined && !title.includes('7.0')
+})
+
+describe.skipIf(newest === undefined)(
+  'A producer with durability on disk, on a newer server',
+  () => {
+    const binary = newest?.binary
+    const onDisk = ['--appendonly', 'yes', '--appendfsync', 'everysec']
+
+    async function linked(server: RedisServer): Promise<void> {
+      await waitFor(
+        async () =>
+          String(await server.client().info('replication')).includes('master_link_status:up'),
+        { describe: 'the replica' },
+      )
+    }
+
+    it('answers once the event was flushed, and with replicas once they have done so, too', async () => {
+      await using first = await startRedis({ binary, args: onDisk })
+      await using second = await startRedis({
+        binary,
+        args: [...onDisk, '--replicaof', first.host, String(first.port)],
+      })
+      await linked(second)
+      await using connected = await connect(first.url)
+      const alone = connected.producer(stream, { durability: { aof: true } })
+      await Promise.all(range(100).map((n) => alone.publish({ n })))
+      const both = connected.producer(stream, { durability: { aof: true, replicas: 1 } })
+      await both.publish({ n: 100 })
+      expect(await stored(second)).toEqual(range(101))
+    })
+
+    it('says NOT_DURABLE where a replica keeps nothing on disk', async () => {
+      await using first = await startRedis({ binary, args: onDisk })
+      await using second = await startRedis({
+        binary,
+        args: ['--replicaof', first.host, String(first.port)],
+      })
+      await linked(second)
+      await using connected = await connect(first.url)
+      const both = connected.producer(stream, {
+        durability: { aof: true, replicas: 1, timeoutMs: 500 },
+      })
+      await expect(both.publish({ n: 0 })).rejects.toMatchObject({ code: 'NOT_DURABLE' })
+      expect(await stored(first)).toEqual([0])
+    })
+
+    it('says before anything is stored that the server keeps no such file', async () => {
+      await using first = await startRedis({ binary })
+      await using connected = await connect(first.url)
+      const alone = connected.producer(stream, { durability: { aof: true } })
+      await expect(alone.publish({ n: 0 })).rejects.toMatchObject({ code: 'SERVER_UNSUPPORTED' })
+      expect(await first.client().exists(KEY)).toBe(0)
+    })
+  },
+)

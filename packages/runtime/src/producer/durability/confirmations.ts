@@ -1,8 +1,8 @@
-import { fromRedis, troubleOf } from '../../connection/redis-errors.ts'
+import { fromRedis, isPassing, troubleOf } from '../../connection/redis-errors.ts'
 import type { OwnLink } from '../../connection/connections.ts'
 import type { Session } from '../../connection/session.ts'
 import type { Core } from '../../core.ts'
-import { messageOf, MillraceError } from '../../errors.ts'
+import { isMillraceError, messageOf, MillraceError } from '../../errors.ts'
 import { pause } from '../../lifecycle/signals.ts'
 import type { StreamKeys } from '../../stream/keys.ts'
 import { mark } from './mark-script.ts'
@@ -63,6 +63,7 @@ export class DurabilityConfirmations {
     try {
       await this.#wait(session, 1)
     } catch (error) {
+      await this.#core.connections.noteTrouble(session, error)
       const trouble = troubleOf(error)
       throw trouble === 'other' || trouble === 'unsupported'
         ? unsupported(error, this.#options)
@@ -119,8 +120,10 @@ export class DurabilityConfirmations {
     } catch (error) {
       if (session === undefined) round = this.#takeWaiting()
       const nowMs = clock.monotonicMs()
+      const isHopeless =
+        signal.aborted || !(isMillraceError(error, 'UNAVAILABLE') || isPassing(troubleOf(error)))
       for (const one of round) {
-        const isOver = nowMs >= one.dueMs || signal.aborted
+        const isOver = isHopeless || nowMs >= one.dueMs
         one.resolve(isOver ? late(messageOf(error), this.#options) : gone(messageOf(error)))
       }
       if (session !== undefined) await connections.noteTrouble(session, error)
