@@ -1,5 +1,5 @@
-import type { Claimed, Settled } from '../stream/event.ts'
-import { type Downloads, payloadHolder } from './downloads.ts'
+import type { Claimed, Decoded, Settled } from '../stream/event.ts'
+import { type Downloads, isClaimed, payloadHolder } from './downloads.ts'
 
 /**
  * The payloads from the blob store that one consumer or member has in hand, each from the fetch until the
@@ -16,6 +16,16 @@ export class PayloadDesk<Data, Work extends object> {
   constructor(downloads: Downloads, timeoutMs: number) {
     this.#downloads = downloads
     this.#timeoutMs = timeoutMs
+  }
+
+  /** What was decoded, with the payload fetched where it lies elsewhere; the signal is made when needed. */
+  settle(
+    work: Work,
+    decoded: Decoded<Data> | Promise<Decoded<Data>>,
+    signalOf: () => AbortSignal,
+  ): Promise<Settled<Data>> | Settled<Data> {
+    if (decoded instanceof Promise) return decoded.then((one) => this.settle(work, one, signalOf))
+    return isClaimed(decoded) ? this.fetch(work, decoded, signalOf()) : decoded
   }
 
   /** @throws MillraceError `BLOB_STORE_FAILED`; `ABORTED` after {@link abort} or when the signal fires */

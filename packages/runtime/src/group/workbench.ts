@@ -1,4 +1,4 @@
-import { type Downloads, isClaimed } from '../blob/downloads.ts'
+import type { Downloads } from '../blob/downloads.ts'
 import { PayloadDesk } from '../blob/payload-desk.ts'
 import { channels } from '../diagnostics.ts'
 import type { MillraceError } from '../errors.ts'
@@ -102,11 +102,8 @@ export class Workbench<Data> {
       clock,
       concurrency: options.concurrency,
       handlerTimeoutMs: options.handlerTimeoutMs,
-      decode: (entry, incarnation, held, delivery) => {
-        const decoded = parts.decode(entry, incarnation)
-        if (decoded instanceof Promise) return decoded
-        return isClaimed(decoded) ? this.#desk.fetch(held, decoded, delivery.signal) : decoded
-      },
+      decode: (entry, incarnation, held, delivery) =>
+        this.#desk.settle(held, parts.decode(entry, incarnation), () => delivery.signal),
       settled: (held) => {
         this.#desk.settled(held)
       },

@@ -11,7 +11,7 @@ import { validate } from './validation.ts'
 export type Decode<Data> = (
   entry: RawEntry,
   incarnation: string,
-) => Decoded<Data> | Promise<Settled<Data>>
+) => Decoded<Data> | Promise<Decoded<Data>>
 
 /** Decoders by schema (or codec, where there is no schema), then by stream and codec. */
 const decoders = new WeakMap<object, Map<string, Map<unknown, Decode<unknown>>>>()

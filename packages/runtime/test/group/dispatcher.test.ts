@@ -21,7 +21,12 @@ function bench(handler: GroupHandler<number>, concurrency = 2) {
     clock: systemClock,
     concurrency,
     handlerTimeoutMs: 60_000,
-    decode: decoderOf(stream),
+    decode: (entry, incarnation) => {
+      const decoded = decoderOf(stream)(entry, incarnation)
+      if (decoded instanceof Promise || decoded.ok === 'claimed') throw new Error('decodes at once')
+      return decoded
+    },
+    settled: () => undefined,
     handler,
     permit: () => ({ lease: { token: '1-a' }, incarnation: 'i', untilMs }),
     starting: () => undefined,

@@ -38,7 +38,7 @@ export class Probe<Data> implements Subscriber<Data> {
   receive(batch: readonly Decoded<Data>[]): void {
     for (const decoded of batch) {
       this.ids.push(idOf(decoded))
-      if (decoded.ok) this.events.push(decoded.event)
+      if (decoded.ok === true) this.events.push(decoded.event)
       this.#held.push(decoded)
     }
     if (this.takes) this.giveBack(this.#held.length)
