@@ -31,6 +31,8 @@ export class HistogramSeries {
   /** By bucket. */
   readonly exemplars: Map<number, Exemplar> = new Map()
   readonly #echoes: ReadonlySet<Echo>
+  /** The bucket of the last value. */
+  #last = 0
 
   constructor(
     labels: Readonly<Record<string, string>>,
@@ -66,8 +68,11 @@ export class HistogramSeries {
 
   #bucketOf(value: number): number {
     const { bounds } = this
-    let bucket = 0
+    // The next value is mostly like the one before.
+    let bucket = this.#last
+    while (bucket > 0 && value <= (bounds[bucket - 1] ?? value)) bucket--
     while (bucket < bounds.length && value > (bounds[bucket] ?? value)) bucket++
+    this.#last = bucket
     return bucket
   }
 

@@ -83,11 +83,11 @@ function delivery(board: Board, { stream, name }: DeliveriesSettled): Delivering
  * clock; the moments here are brought to that clock, and what comes out before the event counts as 0.
  */
 function count(reader: Delivering, { deliveries }: DeliveriesSettled, clock: ServerClock): void {
-  const serverAheadMs = clock.ofMonotonicMs()
+  const toServerMs = clock.ofMonotonicMs()
   for (const one of deliveries) {
     const { attempt, outcome, redriven, traceparent, receivedMs, settledMs } = one
     // A redriven event has a long history: its latency says nothing about the system's.
-    const publishedMs = redriven ? undefined : idTimeMs(one.id) - serverAheadMs
+    const publishedMs = redriven ? undefined : idTimeMs(one.id) - toServerMs
     if (attempt === 1) {
       reader.delivered.value++
       if (one.redelivered && !redriven) reader.redelivered.value++
