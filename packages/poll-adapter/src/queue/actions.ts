@@ -93,7 +93,7 @@ export class SqsActions {
     }
     const delivered = await queue.receive({ max, visibilityMs }, waitMs, signal)
     if (delivered.length === 0) return {}
-    return { Messages: delivered.map((one) => toMessage(one, queue.options.body, selection)) }
+    return { Messages: delivered.map((one) => toMessage(one, selection)) }
   }
 
   async #delete(

@@ -5,6 +5,7 @@ import type { SqsMessage, SqsMessageAttribute } from './sqs-shapes.ts'
 /** What is known of one delivery beside its event. */
 export interface Delivered {
   readonly event: Event
+  readonly body: string
   readonly receiptHandle: string
   /** How often it was received, this time included, as far as is known. */
   readonly receiveCount: number
@@ -19,20 +20,16 @@ export interface AttributeSelection {
 }
 
 /** A delivery in the form of an SQS message, with the attributes that were asked for. */
-export function toMessage(
-  delivered: Delivered,
-  body: (event: Event) => string,
-  selection: AttributeSelection,
-): SqsMessage {
-  const text = body(delivered.event)
+export function toMessage(delivered: Delivered, selection: AttributeSelection): SqsMessage {
+  const { body, event, receiptHandle } = delivered
   const system = systemAttributes(delivered, selection.system)
-  const attributes = messageAttributes(delivered.event, selection.message)
+  const attributes = messageAttributes(event, selection.message)
   const digest = digestOfAttributes(attributes)
   return {
-    MessageId: delivered.event.id,
-    ReceiptHandle: delivered.receiptHandle,
-    Body: text,
-    MD5OfBody: digestOfBody(text),
+    MessageId: event.id,
+    ReceiptHandle: receiptHandle,
+    Body: body,
+    MD5OfBody: digestOfBody(body),
     ...(Object.keys(system).length > 0 && { Attributes: system }),
     ...(digest !== undefined && { MessageAttributes: attributes, MD5OfMessageAttributes: digest }),
   }

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import type {
-  ConsumerGroup,
-  Event,
-  GroupDeliveryContext,
-  GroupReport,
-  Millrace,
+import {
+  type ConsumerGroup,
+  type Event,
+  type GroupDeliveryContext,
+  type GroupReport,
+  type Millrace,
+  UnrecoverableError,
 } from '@millrace/runtime'
 import type { Clock } from '../lifecycle/clock.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
@@ -146,6 +147,7 @@ export class Queue {
     waitMs: number,
     signal: AbortSignal | undefined,
   ): Promise<readonly Delivered[]> {
+    if (signal?.aborted === true) return Promise.reject(aborted(signal))
     if (group.state !== 'running') return Promise.resolve([])
     return new Promise((resolve, reject) => {
       const leave = (): void => {
@@ -184,6 +186,16 @@ export class Queue {
     const receiver = this.#receivers.next
     // It was asked for by a receive that has gone meanwhile; it goes to the next one.
     if (receiver === undefined) return Promise.reject(new VisibleAgain())
+    let body: string
+    try {
+      body = this.options.body(event)
+      if (typeof body !== 'string') throw new TypeError(`the body is no text but ${typeof body}`)
+    } catch (error) {
+      // It would fail each time, and keep what was received with it from being answered.
+      return Promise.reject(
+        new UnrecoverableError(`No message can be made of event ${event.id}`, { cause: error }),
+      )
+    }
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const nowMs = this.#clock.wallMs()
     const firstReceiveMs = this.#firstReceives.get(event.id) ?? nowMs
@@ -191,6 +203,7 @@ export class Queue {
     const { confirmed } = context
     this.#receivers.give(receiver, {
       event,
+      body,
       receiptHandle,
       receiveCount: context.attempt,
       firstReceiveMs,

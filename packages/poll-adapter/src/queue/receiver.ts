@@ -15,8 +15,8 @@ export interface Receiver {
 }
 
 /**
- * The receives that wait, first come, first served. A receive is answered in the turn of the event loop
- * after its first message, so that it takes along what one read of the stream has brought.
+ * The receives that wait, first come, first served. A receive is answered in the first turn of the event
+ * loop that brings it no further message, so that it takes along what one read of the stream has brought.
  */
 export class Receivers {
   readonly #waiting = new Set<Receiver>()
@@ -47,14 +47,22 @@ export class Receivers {
     receiver.messages.push(message)
     // A full one is out of the way of the next message at once.
     if (receiver.messages.length >= receiver.request.max) this.#waiting.delete(receiver)
-    if (receiver.messages.length === 1) {
-      setImmediate(() => {
-        receiver.finish()
-      })
-    }
+    if (receiver.messages.length === 1) finishWhenQuiet(receiver, 0)
   }
 
   finishAll(): void {
     for (const receiver of [...this.#waiting]) receiver.finish()
   }
+}
+
+/** @param before how many messages it had a turn ago */
+function finishWhenQuiet(receiver: Receiver, before: number): void {
+  const { length } = receiver.messages
+  if (length === before || length >= receiver.request.max) {
+    receiver.finish()
+    return
+  }
+  setImmediate(() => {
+    finishWhenQuiet(receiver, length)
+  })
 }

@@ -40,7 +40,10 @@ describe.each([
       if (victim === undefined) throw new Error('there is always somebody')
       // At another moment of its work each time: after so many messages.
       const before = victim.lines.length
-      await waitFor(() => victim.lines.length > before + 3 + kill, { describe: 'some messages' })
+      await waitFor(() => victim.lines.length > before + 3 + kill, {
+        describe: 'some messages',
+        timeoutMs: 60_000,
+      })
       victim.child.kill('SIGKILL')
       await victim.exited
       running[kill % running.length] = start()
@@ -68,6 +71,7 @@ describe.each([
         published += 10
         await waitFor(() => new Set(numbers('received')).size >= published - 30, {
           describe: 'the receivers',
+          timeoutMs: 60_000,
         })
       }
     }
@@ -77,7 +81,7 @@ describe.each([
       const group = groups.find(({ name }) => name === GROUP)
       return group !== undefined && group.pending === 0 && group.lag.events === 0
     }
-  }, 90_000)
+  }, 180_000)
 
   it('leave their messages to others after a lease, whatever the visibility timeout', async () => {
     const stream = bed.stream()

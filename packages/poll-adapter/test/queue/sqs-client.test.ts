@@ -266,6 +266,57 @@ describe('a queue', () => {
     expect(found).toEqual(['exhausted'])
   })
 
+  it('moves an event of which no message can be made to the dead letters, and goes on', async () => {
+    const stream = bed.stream()
+    const millrace = await bed.millrace()
+    await millrace.publish(
+      stream,
+      range(3).map((n) => ({ n })),
+    )
+    const client = await bed.client(stream, {
+      body: ({ data }) => {
+        if ((data as { n: number }).n === 1) throw new Error('no body')
+        return JSON.stringify(data)
+      },
+    })
+    const numbers: number[] = []
+    while (numbers.length < 2) {
+      numbers.push(...(await receive(client, { MaxNumberOfMessages: 10 })).map(numberIn))
+    }
+    expect(numbers).toEqual([0, 2])
+    const found: unknown[] = []
+    await waitFor(
+      async () => {
+        found.length = 0
+        for await (const letter of millrace.deadLetters(stream, GROUP).list()) {
+          found.push(letter.reason)
+        }
+        return found.length > 0
+      },
+      { describe: 'the dead letter' },
+    )
+    expect(found).toEqual(['unrecoverable'])
+  })
+
+  it('keeps what is in flight through a loss of all connections', async () => {
+    const stream = bed.stream()
+    const millrace = await bed.millrace()
+    await millrace.publish(
+      stream,
+      range(2).map((n) => ({ n })),
+    )
+    const client = await bed.client(stream)
+    const messages = await receive(client, { MaxNumberOfMessages: 2 })
+    await bed.server.client().call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    for (const { ReceiptHandle } of messages) {
+      await client.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }))
+    }
+    expect(await bed.pending(stream)).toBe(0)
+    await millrace.publish(stream, { n: 2 })
+    const next = await receive(client, { WaitTimeSeconds: 20 })
+    expect(next.map(({ Attributes }) => Attributes?.ApproximateReceiveCount)).toEqual(['1'])
+  })
+
   it('takes messages, byte for byte', async () => {
     const stream = bed.stream()
     const client = await bed.client(stream)

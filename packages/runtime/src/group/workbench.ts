@@ -205,7 +205,9 @@ export class Workbench<Data> {
     this.#guard.membership = membership
     this.#settler.membership = membership
     this.#redrives.membership = membership
-    if (membership !== undefined) this.#resume()
+    if (membership === undefined) return
+    this.#demand.gained()
+    this.#resume()
   }
 
   set paused(paused: boolean) {
