@@ -22,10 +22,11 @@ async function manyRounds(kind: Kind, rounds: number, kills: boolean): Promise<A
   moving.startLoad(100)
   await waitFor(() => moving.handled().length > 0, { describe: 'the first item' })
   for (let n = 0; n < rounds; n++) {
+    console.info(`round ${n} at ${Math.round(performance.now())}`) // XXX
     for (const state of round()) {
       await moving.switchTo(state, async () => {
         await delay(random() * 40)
-        if (!kills || random() < 0.5) return
+        if (!kills || random() < 0.8) return
         // Most often one that runs the poller, whether it acts or stands by.
         const [children, start] =
           random() < 0.8

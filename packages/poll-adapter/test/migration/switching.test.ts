@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest'
+import { waitFor } from '@millrace/testkit'
+import { pollChannels } from '@millrace/poll-adapter'
+import { useRedis } from '../open-millrace.ts'
+import { Board } from './board.ts'
+
+const bed = useRedis()
+
+describe('switching a poller', () => {
+  it('is in force within two seconds, and leaves a trail', async () => {
+    const board = await Board.open(bed)
+    board.bridge()
+    board.poller({ lookEveryMs: 500 })
+    board.source.change('LX1')
+    await board.settled()
+    const startedMs = performance.now()
+    await board.switchTo('stream', 'it is time')
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+    board.source.change('LX1')
+    await board.settled()
+    await board.switchTo('poll', 'back again')
+    board.source.change('LX1')
+    await board.settled()
+    expect(board.handled).toEqual([
+      { id: 'LX1@1', via: 'poll', epoch: 0 },
+      { id: 'LX1@2', via: 'stream', epoch: 1 },
+      { id: 'LX1@3', via: 'poll', epoch: 2 },
+    ])
+    const trail = await board.migration.audit('board')
+    expect(trail).toMatchObject([
+      { who: 'ada', why: 'back again', from: 'stream', to: 'poll', epoch: 2 },
+      { who: 'ada', why: 'it is time', from: 'poll', to: 'stream', epoch: 1 },
+    ])
+    expect(trail[0]?.atMs).toBeGreaterThanOrEqual(trail[1]?.atMs ?? Number.NaN)
+  })
+
+  it('keeps the last 200 lines of the trail', async () => {
+    const board = await Board.open(bed)
+    board.poller()
+    await board.actsAs('poll')
+    for (let n = 0; n < 205; n++) {
+      const to = n % 2 === 0 ? 'shadow' : 'poll'
+      await board.migration.switchTo('board', to, { who: 'ada', why: String(n) })
+    }
+    const trail = await board.migration.audit('board')
+    expect(trail.length).toBe(200)
+    expect(trail[0]?.why).toBe('204')
+  })
+
+  it('is refused beyond shadow, with the reason, where the source cannot support it', async () => {
+    const board = await Board.open(bed)
+    const switched = board.migration.switchTo('board', 'stream', { who: 'ada', why: 'x' })
+    await expect(switched).rejects.toMatchObject({ code: 'SWITCH_REFUSED' })
+    await expect(switched).rejects.toThrow('no process has run this poller yet')
+    board.poller({ mayLeavePolling: false })
+    await waitFor(async () => (await board.migration.look('board')).capability !== undefined, {
+      describe: 'the poller to tell what its source can do',
+    })
+    const again = board.migration.switchTo('board', 'stream', { who: 'ada', why: 'x' })
+    await expect(again).rejects.toThrow('no cursor that can be compared')
+    expect(
+      (await board.migration.switchTo('board', 'shadow', { who: 'ada', why: 'x' })).state,
+    ).toBe('shadow')
+    await expect(
+      board.migration.switchTo('board', 'sideways' as never, { who: '' } as never),
+    ).rejects.toThrow(/who must be .* why is missing.* state must be one of/)
+  })
+
+  it('waits, and says for what, while the bridge has not brought what the poller has', async () => {
+    const board = await Board.open(bed)
+    board.poller()
+    board.source.change('LX1')
+    await board.settled()
+    await board.migration.switchTo('board', 'stream', { who: 'ada', why: 'x' })
+    await waitFor(async () => (await board.migration.look('board')).waiting.includes('no bridge'), {
+      describe: 'the reason',
+    })
+    // Polling goes on meanwhile.
+    board.source.change('LX1')
+    await board.settled()
+    board.bridge()
+    await board.actsAs('stream')
+    board.source.change('LX1')
+    await board.settled()
+    expect(board.handled.map(({ via }) => via)).toEqual(['poll', 'poll', 'stream'])
+    expect((await board.migration.look('board')).waiting).toBe('')
+  })
+})
+
+describe('a poller in stream-with-fallback', () => {
+  it('polls by itself while the stream is unhealthy, and comes back, losing and repeating nothing', async () => {
+    const board = await Board.open(bed)
+    const bridge = board.bridge()
+    board.poller({ unhealthyAfterMs: 700, healthyAfterMs: 200 })
+    board.source.change('LX1')
+    await board.settled()
+    await board.switchTo('stream-with-fallback')
+    board.source.change('LX1')
+    await board.settled()
+    await bridge.close()
+    board.source.change('LX1')
+    await board.actsAs('poll')
+    await board.settled()
+    expect(await board.migration.look('board')).toMatchObject({
+      state: 'stream-with-fallback',
+      fallback: expect.stringContaining('has not been heard of'),
+    })
+    board.bridge()
+    await board.actsAs('stream')
+    board.source.change('LX1')
+    await board.settled()
+    expect(board.handled.map(({ id, via }) => [id, via])).toEqual([
+      ['LX1@1', 'poll'],
+      ['LX1@2', 'stream'],
+      ['LX1@3', 'poll'],
+      ['LX1@4', 'stream'],
+    ])
+    const who = (await board.migration.audit('board')).map((line) => line.who)
+    expect(who).toEqual(['millrace', 'millrace', 'ada'])
+  })
+
+  it('polls what was lost when the stream is deleted', async () => {
+    const board = await Board.open(bed)
+    board.bridge()
+    board.poller({ unhealthyAfterMs: 500, healthyAfterMs: 60_000 })
+    for (let n = 0; n < 5; n++) board.source.change('LX1')
+    await board.settled()
+    await board.switchTo('stream-with-fallback')
+    await bed.redis.del(bed.key(board.stream))
+    for (let n = 0; n < 5; n++) board.source.change('LX2')
+    await board.settled()
+    expect(new Set(board.handled.map(({ id }) => id)).size).toBe(10)
+  })
+})
+
+describe('the handler of a poller', () => {
+  it('is given the item again after it failed, whichever way it came, and nothing overtakes it', async () => {
+    const board = await Board.open(bed)
+    const failures = bed.gather(pollChannels.pollerFailed)
+    const tried: string[] = []
+    const failing = new Set(['LX1@2', 'LX1@5'])
+    board.bridge()
+    board.poller({
+      handler: (_, { change, via, epoch }) => {
+        tried.push(change.id)
+        if (failing.delete(change.id)) throw new Error('planted')
+        board.handled.push({ id: change.id, via, epoch })
+      },
+    })
+    for (let n = 0; n < 3; n++) board.source.change('LX1')
+    await board.settled()
+    await board.switchTo('stream')
+    for (let n = 0; n < 3; n++) board.source.change('LX1')
+    await board.settled()
+    expect(tried).toEqual([1, 2, 2, 3, 4, 5, 5, 6].map((version) => `LX1@${version}`))
+    expect(failures.map(({ mode, error }) => [mode, error.message])).toEqual([
+      ['poll', 'The handler failed for LX1@2'],
+    ])
+  })
+
+  it('is finished before another mode or another process begins', async () => {
+    const board = await Board.open(bed)
+    board.bridge()
+    let running = 0
+    let most = 0
+    const handler = async (): Promise<void> => {
+      running += 1
+      most = Math.max(most, running)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      running -= 1
+    }
+    const first = board.poller({ handler })
+    board.poller({ handler }, await bed.open())
+    for (const state of ['stream', 'poll', 'shadow', 'stream', 'poll'] as const) {
+      for (let n = 0; n < 20; n++) board.source.change(`LX${n}`)
+      await board.switchTo(state)
+    }
+    await first.close()
+    await board.switchTo('stream')
+    expect(most).toBe(1)
+  })
+})
