@@ -16,7 +16,8 @@ import { greatest, growth, type PolicyRun, runPolicy, seriesOf } from './run-pol
  * - Each policy has a server and two processes of its own; all run side by side for the whole time, so
  *   they share the machine.
  * - Each second: length of the stream, memory of Redis, resident memory of both processes. The greatest
- *   of each is held against a bound, and the last fifth of the run against the second.
+ *   of each is held against a bound, and the last fifth of the run against the second: at most a quarter
+ *   more in a run of ten minutes, and twice as much in a shorter one, in which heaps are still growing.
  * - In the end the producer stops, the group is let go, and the events are counted. An event is either
  *   acknowledged while it is pending, or it has expired: `unaccounted` is by how much the two together differ
  *   from what was accepted. `lost` are events that were accepted and neither handled nor counted as
@@ -32,6 +33,8 @@ export const backpressure: Benchmark = {
 const MINUTES = 10
 const QUICK_MINUTES = 1 / 3
 const HANDLED_PER_SECOND = 1_000
+/** What is held against the end is what came after a fifth of this. */
+const SETTLED_SECONDS = 590
 
 async function run(bench: Workbench): Promise<Findings> {
   const minutes = bench.minutes ?? (bench.quick ? QUICK_MINUTES : MINUTES)
@@ -67,7 +70,7 @@ function judgeRun(judge: Judge, one: PolicyRun): void {
   atMost('most_producer', greatest(one, 'producerMiB'), bounds.producerMiB, 'MiB')
   atMost('most_group', greatest(one, 'groupMiB'), bounds.groupMiB, 'MiB')
   for (const figure of ['redisMiB', 'producerMiB', 'groupMiB'] as const) {
-    const limits = { target: 1.25, quick: 2 }
+    const limits = { target: isLong(one) ? 1.25 : 2 }
     judge.atMost(`${policy}_growth_of_${figure}`, growth(one, figure), limits, '×')
   }
   atMost('lost', lostBy(one), 0, 'events')
@@ -77,6 +80,11 @@ function judgeRun(judge: Judge, one: PolicyRun): void {
   // Otherwise there was no pressure, or the group was not what it is said to be.
   judge.atLeast(`${policy}_handled`, handledPerSecond, { target: 900, quick: 300 }, '/s')
   judge.atLeast(`${policy}_backlog`, greatest(one, 'events'), { target: 5_000 }, 'events')
+}
+
+/** Node's heap grows for some minutes before it settles, so in a short run the beginning says nothing. */
+function isLong({ looks }: PolicyRun): boolean {
+  return (looks.at(-1)?.seconds ?? 0) >= SETTLED_SECONDS
 }
 
 function lostBy({ produced, handled }: PolicyRun): number {
@@ -98,6 +106,7 @@ function valuesOf(one: PolicyRun): [string, number][] {
     [name('refused_for_the_time_being'), produced.refused],
     [name('handled'), handled.handled],
     [name('handled_again'), handled.again],
+    [name('leases_lost'), handled.leasesLost],
     [name('expired'), handled.expired],
     [name('handled_although_expired'), handled.handled - handled.acknowledged],
     [name('unaccounted'), unaccountedBy(one)],

@@ -16,6 +16,7 @@ let everyMs = 0
 /** When the next event may be done. */
 let slotMs = 0
 let acknowledged = 0
+let leasesLost = 0
 const seen = new SeenSequences(flightEventAt(0).sequence)
 
 serve({
@@ -26,6 +27,9 @@ serve({
     millrace = await connect(url, { prefix, sweepEveryMs: SWEEP_EVERY_MS })
     channels.acknowledged.subscribe(({ pending }) => {
       acknowledged += pending
+    })
+    channels.leaseChanged.subscribe(({ change }) => {
+      if (change === 'lost') leasesLost += 1
     })
     const member = millrace
       .consumerGroup(streamUnder(policy), { name: GROUP, concurrency: CONCURRENCY })
@@ -42,6 +46,7 @@ serve({
     return {
       handled: seen.different,
       again: seen.again,
+      leasesLost,
       acknowledged,
       expired: group?.expired ?? 0,
       waiting: (group?.lag.events ?? 0) + (group?.pending ?? 0),

@@ -40,6 +40,8 @@ export interface HandledSoFar {
   readonly handled: number
   /** Further deliveries of events that had been handled before. */
   readonly again: number
+  /** How often the member lost its lease, which on a busy machine is one cause of those. */
+  readonly leasesLost: number
   /** Events whose acknowledgement Redis has confirmed while they were still pending. */
   readonly acknowledged: number
   /** What the group was told to have lost to retention, by the stream's own books. */

@@ -106,6 +106,9 @@ export function probeInMs(situation: Situation, inVain: number): number {
 /** At most so often a batch asks for figures, unless a watermark is near. */
 export const ASK_EVERY_MS: number = 250
 
+/** Never sooner than this: with a hundred readers the figures cost as much as two batches. */
+export const SOONEST_ASK_MS: number = 25
+
 const USE_UP_SECONDS = 60
 const LEAST_PER_SECOND = 1
 const LEAST_EVENTS = 512

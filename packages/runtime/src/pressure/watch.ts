@@ -18,6 +18,7 @@ import type { ResolvedPressureOptions } from './options.ts'
 import {
   allowedPerSecond,
   ASK_EVERY_MS,
+  SOONEST_ASK_MS,
   askAfterEvents,
   probeInMs,
   retryAfterMs,
@@ -51,8 +52,10 @@ export class PressureWatch {
   #eventsSince = 0
   #askAfterEvents = 0
   #freelyPerSecond = Number.POSITIVE_INFINITY
-  #cancelProbe: (() => void) | undefined
+  #cancelLook: (() => void) | undefined
   #probesInVain = 0
+  /** How often Redis has refused to store. */
+  #refusals = 0
 
   constructor(
     core: Core,
@@ -119,9 +122,9 @@ export class PressureWatch {
     this.#eventsSince += events
     if (this.#isAsking) return
     const nowMs = this.#core.clock.monotonicMs()
-    const isDue =
-      nowMs - this.#askedAtMs >= ASK_EVERY_MS || this.#eventsSince >= this.#askAfterEvents
-    if (!isDue || nowMs < this.#askedAtMs) return
+    const sinceMs = nowMs - this.#askedAtMs
+    const isNear = this.#eventsSince >= this.#askAfterEvents
+    if (sinceMs < (isNear ? SOONEST_ASK_MS : ASK_EVERY_MS)) return
     // Something is sent, so probes begin anew when that ends.
     this.#probesInVain = 0
     void this.#ask(session, nowMs)
@@ -135,13 +138,14 @@ export class PressureWatch {
   /** Redis has refused a batch for lack of memory. */
   ranOutOfMemory(): void {
     if (this.#stopped.signal.aborted) return
+    this.#refusals += 1
     this.#become(afterRefusal(this.#levels, this.#options.marks))
   }
 
   stop(): void {
     this.#stopped.abort()
-    this.#cancelProbe?.()
-    this.#cancelProbe = undefined
+    this.#cancelLook?.()
+    this.#cancelLook = undefined
   }
 
   async #ask(session: Session, nowMs: number): Promise<void> {
@@ -154,9 +158,13 @@ export class PressureWatch {
     this.#askedAtMs = nowMs
     this.#eventsSince = 0
     this.#isAsking = true
+    this.#cancelLook?.()
+    this.#cancelLook = undefined
     try {
+      const refusals = this.#refusals
       const answer = await askFigures(session, this.#request)
-      if (!this.#stopped.signal.aborted) this.#learn(answer)
+      // Figures from before a refusal would call off what it has told.
+      if (!this.#stopped.signal.aborted && refusals === this.#refusals) this.#learn(answer)
     } catch (error) {
       this.#failed(error)
       return
@@ -164,8 +172,7 @@ export class PressureWatch {
       this.#isAsking = false
       if (this.#pressure.level !== 'normal') this.#armProbe()
     }
-    if (this.#isBehind() && !this.#stopped.signal.aborted)
-      void this.#ask(session, this.#core.clock.monotonicMs())
+    if (this.#isBehind()) this.#lookIn(SOONEST_ASK_MS)
   }
 
   #learn({ figures, processed }: FiguresAnswer): void {
@@ -201,28 +208,30 @@ export class PressureWatch {
     const isChanged = level !== before.level || causes.join() !== before.causes.join()
     if (isChanged) this.#probesInVain = 0
     if (level === 'normal') {
-      this.#cancelProbe?.()
-      this.#cancelProbe = undefined
-    } else if (this.#cancelProbe === undefined && !this.#isAsking) this.#armProbe()
+      this.#cancelLook?.()
+      this.#cancelLook = undefined
+    } else if (this.#cancelLook === undefined && !this.#isAsking) this.#armProbe()
     if (isChanged) this.#report(before)
     if (isChanged || level !== 'normal') this.#onNews(this.#pressure)
   }
 
   /** Looks again after a while, in case nothing is sent that figures could ride along with. */
   #armProbe(): void {
-    this.#cancelProbe?.()
-    this.#cancelProbe = undefined
+    this.#lookIn(probeInMs(this.#situation(), this.#probesInVain++))
+  }
+
+  #lookIn(ms: number): void {
+    this.#cancelLook?.()
+    this.#cancelLook = undefined
     if (this.#stopped.signal.aborted) return
-    const inMs = probeInMs(this.#situation(), this.#probesInVain)
-    this.#cancelProbe = this.#core.clock.after(inMs, () => {
-      this.#cancelProbe = undefined
-      this.#probesInVain += 1
-      void this.#probe()
+    this.#cancelLook = this.#core.clock.after(ms, () => {
+      this.#cancelLook = undefined
+      void this.#look()
     })
   }
 
   /** Never rejects. */
-  async #probe(): Promise<void> {
+  async #look(): Promise<void> {
     if (this.#isAsking) return
     try {
       const session = await this.#core.connections.session('data', this.#request.keys.tag, {

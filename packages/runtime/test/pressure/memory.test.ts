@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
-import { payloadsOf } from '../producer/rig.ts'
+import { resolvePressureOptions } from '../../src/pressure/options.ts'
+import { PressureWatch } from '../../src/pressure/watch.ts'
+import { openRig, payloadsOf } from '../producer/rig.ts'
 import { type AnyProducer, numbersFrom, outcomesOf, usePressure } from './pressure-bed.ts'
 
 const bed = usePressure()
@@ -103,6 +105,25 @@ describe('when Redis has run out of memory, a producer', () => {
     await is(producer, 'normal')
     expect((await producer.publish({ n: 101 })).stored).toBe('stream')
     expect(await payloadsOf(bed.redis, bed.key)).toEqual(numbersFrom(0, 102))
+  })
+})
+
+describe('figures that were asked for before Redis refused an event', () => {
+  it('do not call off what the refusal has told', async () => {
+    using rig = openRig(bed.server.url)
+    const session = await rig.core.connections.session('data', 'pressed')
+    const options = resolvePressureOptions('reject', undefined)
+    const watch = new PressureWatch(rig.core, bed.stream, options, () => undefined)
+    watch.sent(session, 1)
+    watch.ranOutOfMemory()
+    await waitFor(async () => (await bed.asked()) > 0, { describe: 'the figures to be read' })
+    // Behind the answer on the same connection.
+    await session.client.call('ping')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(watch.pressure.figures).toBeUndefined()
+    expect(watch.pressure.level).toBe('critical')
+    await waitFor(() => watch.pressure.level === 'normal', { describe: 'the next look' })
+    watch.stop()
   })
 })
 
