@@ -8,17 +8,18 @@ export const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8'
  * are written as they come instead of being kept in a registry.
  */
 export class Exposition {
-  readonly #families = new Map<FleetMetric, { readonly name: string; samples: string }>()
+  readonly #families = new Map<FleetMetric, { readonly name: string; readonly lines: string[] }>()
 
   /** @param labels as {@link labelsOf} wrote them, in the order in which the metric declares them */
   add(metric: FleetMetric, labels: string, value: number): void {
     let family = this.#families.get(metric)
     if (family === undefined) {
-      family = { name: fleetMetrics[metric].name, samples: '' }
+      family = { name: fleetMetrics[metric].name, lines: [] }
       this.#families.set(metric, family)
     }
-    family.samples +=
-      labels === '' ? `${family.name} ${value}\n` : `${family.name}{${labels}} ${value}\n`
+    family.lines.push(
+      labels === '' ? `${family.name} ${value}` : `${family.name}{${labels}} ${value}`,
+    )
   }
 
   /** Undefined means not known: then there is no sample. */
@@ -27,13 +28,13 @@ export class Exposition {
   }
 
   toString(): string {
-    let text = ''
-    for (const [metric, { name, samples }] of this.#families) {
+    const parts: string[] = []
+    for (const [metric, { name, lines }] of this.#families) {
       const { type, meaning } = fleetMetrics[metric]
       const help = meaning.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
-      text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples}`
+      parts.push(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`, lines.join('\n'), '\n')
     }
-    return text
+    return parts.join('')
   }
 }
 

@@ -18,7 +18,7 @@ export interface FleetOptions {
   readonly exclude?: readonly string[]
   /**
    * How many streams are read; of more, those that come later in the alphabet are skipped and counted. Each
-   * costs one command per scrape and some twenty time series, plus twenty per group. @defaultValue 2_000
+   * costs one command per scrape and some twenty time series, plus twenty per group. @defaultValue 1_500
    */
   readonly maxStreams?: number
   /** How many groups of a stream are shown, likewise. @defaultValue 100 */
@@ -31,7 +31,7 @@ export interface FleetOptions {
   /**
    * How many commands one scrape may run in Redis, those inside of scripts included. What every scrape needs,
    * one command per stream, must fit; details are read in turns with the rest. Too low: details are old,
-   * lags are estimates. Too high: scrapes take longer. @defaultValue 2_800
+   * lags are estimates. Too high: scrapes take longer. @defaultValue 2_200
    */
   readonly maxCommands?: number
   /**
@@ -79,10 +79,10 @@ export interface ResolvedFleetOptions {
 const defaults = Object.freeze({
   include: ['*'],
   exclude: [],
-  maxStreams: 2_000,
+  maxStreams: 1_500,
   maxGroupsPerStream: 100,
   maxConsumersPerGroup: 50,
-  maxCommands: 2_800,
+  maxCommands: 2_200,
   maxCountedEvents: 20_000,
   discoverEveryMs: 60_000,
   deadlineMs: 5_000,
