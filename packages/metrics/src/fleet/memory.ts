@@ -14,7 +14,7 @@ export class StreamMemory {
   lastEntry:
     | { readonly lastId: string; readonly maxDeletedId: string; readonly id: string }
     | undefined
-  readonly groups = new Map<string, GroupMemory>()
+  readonly groups: Map<string, GroupMemory> = new Map()
 
   group(name: string): GroupMemory {
     let group = this.groups.get(name)
@@ -42,7 +42,7 @@ export class GroupMemory {
   oldest: { readonly position: string; readonly id: string } | undefined
   state: ReaderState | undefined
   manning: Manning | undefined
-  readonly beats = new BeatWatch()
+  readonly beats: BeatWatch = new BeatWatch()
   pendingByDeliveries: Readonly<Record<string, number>> | undefined
   deadLetters: { readonly length: number; readonly firstId: string } | undefined
   redriving: number | undefined
