@@ -35,7 +35,10 @@ const LATE_WINDOWS = 20
 const MOST_ENTRIES = 200_000
 
 type Counts = {
-  -readonly [Name in keyof Omit<ShadowReport, 'earlierMs' | 'examples' | 'open'>]: number
+  -readonly [Name in keyof Omit<
+    ShadowReport,
+    'earlierMs' | 'examples' | 'hasBegun' | 'open'
+  >]: number
 }
 
 /**
@@ -53,13 +56,22 @@ export class Comparison {
   readonly #counts: Counts
   readonly #leads: number[] = []
   #leadsSeen = 0
+  #hasBegun = false
+  /** Of an earlier comparison, until this one has figures of its own. */
+  readonly #earlierMs: ShadowReport['earlierMs']
   readonly #examples: ShadowExample[]
 
   constructor(options: ComparisonOptions, before: ShadowReport = EMPTY_REPORT) {
     this.#options = options
-    const { earlierMs: _, examples, open: __, ...counts } = before
+    const { earlierMs, examples, hasBegun: _, open: __, ...counts } = before
+    this.#earlierMs = earlierMs
     this.#counts = { ...counts }
     this.#examples = [...examples]
+  }
+
+  /** From here on both sides are seen. */
+  begin(): void {
+    this.#hasBegun = true
   }
 
   /** A change came; a second time on the same side changes nothing. */
@@ -108,8 +120,9 @@ export class Comparison {
       ) / 10
     return {
       ...this.#counts,
+      hasBegun: this.#hasBegun,
       open,
-      earlierMs: { p50: at(0.5), p99: at(0.99) },
+      earlierMs: sorted.length === 0 ? this.#earlierMs : { p50: at(0.5), p99: at(0.99) },
       examples: [...this.#examples],
     }
   }

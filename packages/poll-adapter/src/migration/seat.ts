@@ -6,6 +6,7 @@ import { SourcePosition } from '../change/position.ts'
 import { pollChannels } from '../diagnostics.ts'
 import { messageOf, PollAdapterError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
+import { abortable } from '../lifecycle/signals.ts'
 import { type ResolvedPollerOptions, viaOf } from './poller-options.ts'
 import {
   lookAtMigration,
@@ -121,12 +122,11 @@ export class Seat<Item, Data> {
   /** Gives the item to the handler; rejects as the handler does. */
   async handle(item: Item | undefined, change: Change): Promise<void> {
     const { mode, epoch } = this.#stored.record.acting
-    await this.scope.options.handler(item, {
-      change,
-      via: viaOf(mode),
-      epoch,
-      signal: this.#handlerSignal,
-    })
+    const { options, hurry } = this.scope
+    const handled = (async () =>
+      options.handler(item, { change, via: viaOf(mode), epoch, signal: this.#handlerSignal }))()
+    // Nobody waits any longer then; the item comes again.
+    await abortable(handled, hurry, 'The handler')
   }
 
   /** Sets or ends the fallback to polling; does nothing if the poller was switched meanwhile. */

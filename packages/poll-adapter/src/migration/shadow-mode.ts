@@ -1,4 +1,4 @@
-import { changeOf } from '../change/change.ts'
+import { changeOf, contentHash } from '../change/change.ts'
 import type { SourcePosition } from '../change/position.ts'
 import { pollChannels } from '../diagnostics.ts'
 import { pause } from '../lifecycle/signals.ts'
@@ -84,6 +84,7 @@ class Shadow<Item, Data> {
     const place = locate(options.source.cursors, cursor, bridgeFetches, ledger, facts)
     if (!place.found) return undefined
     this.#baseline = position.copy()
+    this.#comparison.begin()
     return { id: place.id }
   }
 
@@ -92,7 +93,7 @@ class Shadow<Item, Data> {
     from: string | { readonly id: string },
     signal: AbortSignal,
   ): Promise<string | { readonly id: string }> {
-    const { millrace, stream, clock } = this.#seat.scope
+    const { millrace, stream, clock, options } = this.#seat.scope
     let reached = from
     const reader = millrace.reader(stream, { from, signal, onInvalid: 'skip' })
     try {
@@ -101,7 +102,10 @@ class Shadow<Item, Data> {
         const change = changeOf(event)
         if (change === undefined) this.#comparison.sawUnidentified()
         else if (this.#baseline?.knows(change) !== true) {
-          this.#comparison.saw('stream', change, clock.monotonicMs())
+          // The event's payload may be another form of the item; what counts is what the handler would get.
+          const item = options.itemOf(event, change)
+          const hash = item === undefined ? '' : contentHash(item)
+          this.#comparison.saw('stream', { ...change, hash }, clock.monotonicMs())
         }
       }
     } finally {

@@ -1,5 +1,7 @@
 /** What a shadow has found: the stream beside what was polled. */
 export interface ShadowReport {
+  /** Whether the comparison has begun: it waits until the bridge has passed the poller's position. */
+  readonly hasBegun: boolean
   /** Changes that came both ways. */
   readonly matched: number
   /** Changes that the stream has not brought within the window. */
@@ -33,6 +35,7 @@ export interface ShadowExample {
 }
 
 export const EMPTY_REPORT: ShadowReport = Object.freeze({
+  hasBegun: false,
   matched: 0,
   onlyPoll: 0,
   onlyStream: 0,

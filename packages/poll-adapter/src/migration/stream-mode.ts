@@ -10,6 +10,8 @@ import type { Seat } from './seat.ts'
 /** How often the position is stored while the stream feeds the handler, in milliseconds. */
 const NOTE_EVERY_MS = 500
 const RETRY_AFTER_MS = 1_000
+/** No other mode may begin while a handler runs; its own signal tells it when to give up. */
+const WITHOUT_END_MS = 86_400_000
 
 /**
  * Feeds the handler from the stream, through a Consumer of the poller's name, until the signal fires; what
@@ -55,22 +57,22 @@ class StreamFeed<Item, Data> {
 
   async run(): Promise<void> {
     const { millrace, stream, options } = this.#seat.scope
-    const offs = this.#watchForBreaks()
     const consumer = millrace.consumer(stream, {
       name: options.name,
       from: { id: this.#seat.stored.startId === '' ? '0-0' : this.#seat.stored.startId },
       leaseMs: options.leaseMs,
     })
-    offs.push(
+    const offs = [
+      ...this.#watchForBreaks(consumer),
       onAbort(this.#signal, () => {
         consumer.pause('switching')
       }),
-    )
+    ]
     try {
-      consumer.start((event) => this.#handle(event))
+      consumer.start((event, { redriven }) => this.#handle(event, redriven))
       await this.#keepNoting(consumer)
       // Nothing more is started, what runs is finished, and then the position is that of all it has done.
-      await consumer.drain()
+      await consumer.drain({ deadlineMs: WITHOUT_END_MS })
     } finally {
       for (const off of offs) off()
       await consumer.close()
@@ -78,9 +80,15 @@ class StreamFeed<Item, Data> {
     if (this.#seat.held.holds()) await this.#note()
   }
 
-  async #handle(event: Event<Data>): Promise<void> {
+  async #handle(event: Event<Data>, redriven: boolean): Promise<void> {
     const seat = this.#seat
     this.#assertActing()
+    if (redriven) {
+      // A dead letter that comes again counts already, and has no place in the order any more.
+      const again = changeOf(event) ?? unidentified(event)
+      await seat.handle(seat.scope.options.itemOf(event, again), again)
+      return
+    }
     this.#first ??= this.#catchUp(event.id)
     await this.#first
     this.#settlePending(event.id)
@@ -103,8 +111,13 @@ class StreamFeed<Item, Data> {
 
   /** Refuses to start anything once another mode or another process may act; the Consumer is closing then. */
   #assertActing(): void {
-    if (this.#seat.mayAct(this.#signal)) return
+    if (this.#seat.mayAct(this.#signal) && !this.#mustFallBack) return
     throw new PollAdapterError('STATE_INVALID', 'This poller is not fed by the stream any more')
+  }
+
+  /** Whatever came now would hide what is missing before it. */
+  get #mustFallBack(): boolean {
+    return this.#broken !== '' && this.#seat.stored.record.state === 'stream-with-fallback'
   }
 
   /** What was handled under an earlier hold counts, too, up to the first event of this one. */
@@ -181,17 +194,20 @@ class StreamFeed<Item, Data> {
   }
 
   /** Events that are gone can still be polled, as long as the position has not passed them. */
-  #watchForBreaks(): (() => void)[] {
+  #watchForBreaks(consumer: Consumer<Data>): (() => void)[] {
     const { stream, options } = this.#seat.scope
     const isOurs = (fact: { readonly stream: string; readonly name: string }): boolean =>
       fact.stream === stream.name && fact.name === options.name
+    const breaks = (reason: string): void => {
+      this.#broken = reason
+      if (this.#mustFallBack) consumer.pause('broken')
+    }
     return [
       channels.positionChanged.subscribe((fact) => {
-        if (isOurs(fact) && fact.change === 'recreated')
-          this.#broken = 'the stream was created anew'
+        if (isOurs(fact) && fact.change === 'recreated') breaks('the stream was created anew')
       }),
       channels.gap.subscribe((fact) => {
-        if (isOurs(fact)) this.#broken = `retention has removed ${fact.events} events unread`
+        if (isOurs(fact)) breaks(`retention has removed ${fact.events} events unread`)
       }),
     ]
   }
