@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { TRIM_EVERY } from '../../src/producer/append-script.ts'
 import { callAppend } from '../producer/rig.ts'
 import { idsFrom, INCARNATION, useSweeps } from './sweep-bed.ts'
 
@@ -14,7 +15,7 @@ describe('A sweep', () => {
     await bed.sweep({ unread: 'keep', maxAgeMs: 3 * DAY_MS })
     expect(await bed.meta('floor')).toBe(`${nowMs - 2 * DAY_MS + 599}-0`)
     expect(await bed.redis.xlen(bed.keys.stream)).toBe(1_000)
-    const data = Array.from({ length: 64 }, () => '1')
+    const data = Array.from({ length: TRIM_EVERY }, () => '1')
     await callAppend(bed.core, bed.keys, { first: 1, maxAgeMs: DAY_MS, data })
     // Whole nodes, and one entry more.
     expect((await bed.ids())[0]).toBe(`${nowMs - 2 * DAY_MS + 501}-0`)
