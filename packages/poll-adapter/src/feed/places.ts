@@ -99,8 +99,9 @@ export class Places<Data> {
           this.#assertVouched(idTimeMs(position.id), window, text)
         }
         if (!window.covers(position)) await this.#assertReadable(position, window, text, signal)
-        // The window may have been replaced meanwhile, and is asked again by whoever takes the page.
-        return as(position, value)
+        // What is read there later is read of this life of the stream, or refused.
+        const incarnation = position.incarnation || window.incarnation
+        return as({ incarnation, id: position.id }, value)
       }
       case 'time':
         return await this.#ofTime(since.timeMs, window, text, signal, as)

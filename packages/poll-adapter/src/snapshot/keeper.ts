@@ -1,6 +1,13 @@
-import { type Event, type EventStream, isMillraceError, type Millrace } from '@millrace/runtime'
+import {
+  type Event,
+  type EventStream,
+  isMillraceError,
+  type Millrace,
+  type StartPosition,
+} from '@millrace/runtime'
 import { pollChannels, type SnapshotChanged } from '../diagnostics.ts'
 import { isPollAdapterError, messageOf, PollAdapterError } from '../errors.ts'
+import { BEFORE_ALL, formatPosition } from '../feed/stream-position.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { abortable, pause } from '../lifecycle/signals.ts'
 import type { ResolvedSnapshotOptions } from './options.ts'
@@ -132,14 +139,16 @@ export class Keeper<Data, Value> {
     const table = new Table<Value>(this.#options)
     for (const { key, value } of stored?.entries ?? []) table.set(key, value, '')
     let cursor = stored?.cursor
-    const from = cursor ?? 'earliest'
+    // What is complete must not lose its beginning while it is read.
+    const from = cursor ?? (report.trimmed === '' ? { id: BEFORE_ALL } : 'earliest')
     for await (const event of this.#events(from, false)) {
       this.#apply(table, event)
       cursor = event.cursor
     }
     if (signal.aborted) return
-    // With nothing read there is no cursor yet; the stream's own end is behind what was looked at.
-    this.#cursor = cursor ?? `${report.incarnation}.0-0`
+    const { incarnation, lastId } = report
+    // With nothing read there is nothing up to where the stream ended before.
+    this.#cursor = cursor ?? formatPosition({ incarnation, id: lastId })
     this.#current = table
     this.#complete = complete
     this.#wasRecreated = false
@@ -151,12 +160,18 @@ export class Keeper<Data, Value> {
   }
 
   async #followInto(table: Table<Value>): Promise<void> {
+    for await (const event of this.#events(this.#cursor, false)) this.#take(table, event)
+    // Only now is it known that reading works, also when nothing new comes for long.
+    this.#trouble = undefined
     for await (const event of this.#events(this.#cursor, true)) {
-      const key = this.#apply(table, event)
-      this.#cursor = event.cursor
-      this.#trouble = undefined
-      if (key !== undefined) this.#announce(key)
+      this.#take(table, event)
     }
+  }
+
+  #take(table: Table<Value>, event: Event<Data>): void {
+    const key = this.#apply(table, event)
+    this.#cursor = event.cursor
+    if (key !== undefined) this.#announce(key)
   }
 
   /** Answers the key that changed, if any did. */
@@ -170,7 +185,7 @@ export class Keeper<Data, Value> {
     return changed ? key : undefined
   }
 
-  #events(from: string, live: boolean): AsyncIterable<Event<Data>> {
+  #events(from: StartPosition | string, live: boolean): AsyncIterable<Event<Data>> {
     const { latencyBudgetMs, onInvalid } = this.#options
     return this.#millrace.reader(this.#stream, {
       from,
