@@ -5,6 +5,7 @@ import { channels } from '../../src/diagnostics.ts'
 import { defineStream, type ErrorCode, isMillraceError, type Millrace } from '../../src/index.ts'
 import { range, useRedis } from '../open-millrace.ts'
 import {
+  directory,
   type Document,
   documents,
   filesIn,
@@ -181,6 +182,31 @@ describe('the order of publishing', () => {
     never.resolve()
     expect(await bed.redis.xlen(bed.key(stream))).toBe(1)
   })
+})
+
+test('a producer with a spool stores payloads while Redis is away, once it has been there', async () => {
+  const { store, path } = await fileStore(bed)
+  const spool = await directory(bed)
+  const stream = documents()
+  const proxy = await bed.proxy()
+  const millrace = await bed.open({ blobStore: store }, proxy.url)
+  const producer = millrace.producer(stream, {
+    producerId: 'till',
+    whenUnavailable: 'spool',
+    spool: { directory: spool },
+  })
+  expect((await producer.publish({ n: 0, text: text(2_000) })).stored).toBe('stream')
+  await proxy.refuse()
+  proxy.resetAll()
+  const spooled = await producer.publish({ n: 1, text: text(2_000) })
+  expect(spooled.stored).toBe('spool')
+  expect(await filesIn(path)).toHaveLength(2)
+  await proxy.heal()
+  const handled: number[] = []
+  const reading = await bed.open({ blobStore: store })
+  reading.consumer(stream, { name: 'reads' }).start(({ data }) => handled.push(data.n))
+  await waitFor(() => handled.length === 2, { describe: 'both', timeoutMs: 15_000 })
+  expect(handled).toEqual([0, 1])
 })
 
 describe('a payload that is no good', () => {
