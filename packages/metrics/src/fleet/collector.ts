@@ -249,6 +249,11 @@ export class Collector {
       if (replies[index]?.failure === 'no-script') {
         replies[index] = await node.one(leanStreamCommand(key, true), signal)
       }
+      // Who may not run scripts has the payload sent.
+      if (replies[index]?.failure === 'permission') {
+        this.#note(replies[index])
+        replies[index] = await node.one(streamCommand(key), signal)
+      }
       // What the script ran inside.
       this.#meter.commands += 1
     }

@@ -63,7 +63,9 @@ async function count(
   onFailure: (reply: Reply) => void,
 ): Promise<number> {
   if (open.length === 0 || budget.events <= 0) return 0
-  const tasks = [...Map.groupBy(open, ({ stream }) => stream)].map(
+  // Those first that have waited for it longest, so that each has its turn.
+  const inOrder = open.toSorted((a, b) => a.memory.countedMs - b.memory.countedMs)
+  const tasks = [...Map.groupBy(inOrder, ({ stream }) => stream)].map(
     ([stream, own]): CountTask => ({
       key: stream.key,
       node: stream.node,
@@ -84,6 +86,7 @@ async function count(
 function takeCount({ stream, group, memory }: Open, { events, firstId }: Count): void {
   memory.lag = { events, known: true, oldestId: firstId }
   memory.oldest = { position: group.position, id: firstId }
+  memory.countedMs = stream.nowMs
   memory.proof = {
     reader: readerOf(group),
     stream: figuresOf(stream),

@@ -38,6 +38,8 @@ export class GroupMemory {
   course: Course | undefined
   /** When it was last seen without lag, by the server's clock: whatever waits now came later. */
   caughtUpMs = 0
+  /** When its lag was last counted, by the server's clock. */
+  countedMs = 0
   /** The first event after a position, as it was counted. */
   oldest: { readonly position: string; readonly id: string } | undefined
   state: ReaderState | undefined
