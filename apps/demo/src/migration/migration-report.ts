@@ -13,7 +13,7 @@ export interface PollerFigures {
   readonly cpuS: number
 }
 
-export interface PollerReport {
+interface PollerReport {
   readonly name: string
   readonly before: PollerFigures
   readonly after: PollerFigures

@@ -121,7 +121,7 @@ export function isFifo(queue: string): boolean {
   return queue.endsWith('.fifo')
 }
 
-export function fifoRefused(queue: string): PollAdapterError {
+function fifoRefused(queue: string): PollAdapterError {
   return new PollAdapterError(
     'FIFO_UNSUPPORTED',
     `${queue}: a consumer group hands messages out without an order, so FIFO queues are refused; ` +

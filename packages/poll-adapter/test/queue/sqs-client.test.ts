@@ -264,6 +264,17 @@ describe('a queue', () => {
     const found: unknown[] = []
     for await (const letter of letters.list()) found.push(letter.reason)
     expect(found).toEqual(['exhausted'])
+
+    // Back from there it is a message like any other, with receives that count anew.
+    const waiting = receive(client, { WaitTimeSeconds: 20 })
+    await letters.redrive()
+    const again = (await waiting)[0]
+    expect(again?.Attributes?.ApproximateReceiveCount).toBe('1')
+    await client.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle: again?.ReceiptHandle }))
+    expect((await millrace.inspect(stream)).groups[0]).toMatchObject({
+      deadLetters: 0,
+      redriving: 0,
+    })
   })
 
   it('moves an event of which no message can be made to the dead letters, and goes on', async () => {
