@@ -12,6 +12,7 @@ import { messageOf, PollAdapterError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { abortable, pause } from '../lifecycle/signals.ts'
 import type { CursorForm } from './cursor-form.ts'
+import { sizeOf } from './size.ts'
 import { BEFORE_ALL, formatPosition, idBefore, lastIdOfMs } from './stream-position.ts'
 import { follow, Window, type WindowOptions, type WindowStart } from './window.ts'
 
@@ -23,7 +24,6 @@ const LONGEST_PAUSE_MS = 2_000
 const STABLE_MS = 5_000
 /** Timers are a little early at times. */
 const SHORTEST_LOOK_MS = 2
-const UNKNOWN_SIZE_BYTES = 1_024
 
 export interface FollowerOptions extends WindowOptions {
   readonly name: string
@@ -271,15 +271,5 @@ function startOf(report: StreamReport, watchedFromMs: number): WindowStart {
   return {
     base: { incarnation, id: compareIds(oldest, readBack) > 0 ? oldest : readBack },
     vouchedFromMs: trimmed === '' ? idTimeMs(length === 0 ? lastId : firstId) : undefined,
-  }
-}
-
-/** About how much memory the data takes. */
-function sizeOf(data: unknown): number {
-  try {
-    return JSON.stringify(data)?.length ?? 0
-  } catch {
-    // What JSON cannot say (cycles, big integers) comes from codecs of the owner's.
-    return UNKNOWN_SIZE_BYTES
   }
 }

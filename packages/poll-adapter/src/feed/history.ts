@@ -9,6 +9,7 @@ import {
 } from '@millrace/runtime'
 import { abortable } from '../lifecycle/signals.ts'
 import type { CursorForm, CursorValue } from './cursor-form.ts'
+import { sizeOf } from './size.ts'
 import { formatPosition, idBefore, type StreamPosition } from './stream-position.ts'
 import { follow, type Kept, type Located } from './window.ts'
 
@@ -21,6 +22,12 @@ export interface HistoryOptions {
   readonly onInvalid: 'refuse' | 'skip'
   /** How far events may lie out of the order of their values, in milliseconds of stream time. */
   readonly latenessMs: number
+}
+
+/** How much to take, at most. Two events are always taken: a page of one may have to know what follows. */
+export interface Measure {
+  readonly count: number
+  readonly bytes: number
 }
 
 /** Events as they lie in Redis, from a position on. */
@@ -58,18 +65,23 @@ export class History<Data> {
   }
 
   /**
-   * Up to so many events after the position.
+   * As many events after the position as the measure has room for.
    * @throws MillraceError `CURSOR_INVALID`, `GAP`, `PAYLOAD_INVALID`, `UNAVAILABLE`
    */
   after(
     from: StreamPosition | 'earliest',
     value: CursorValue | undefined,
-    count: number,
+    most: Measure,
     signal: AbortSignal | undefined,
   ): Promise<Stretch<Data>> {
+    const { count, bytes } = most
     const place = from === 'earliest' ? from : formatPosition(from)
-    const read = (): Promise<Stretch<Data>> => this.#read(from, value, count)
-    return abortable(shared(this.#stretches, `${place} ${count}`, read), signal, 'The poll')
+    const read = (): Promise<Stretch<Data>> => this.#read(from, value, most)
+    return abortable(
+      shared(this.#stretches, `${place} ${count} ${bytes}`, read),
+      signal,
+      'The poll',
+    )
   }
 
   /** The place after every event with at most this value, wherever it is. */
@@ -81,18 +93,20 @@ export class History<Data> {
   #read(
     from: StreamPosition | 'earliest',
     value: CursorValue | undefined,
-    count: number,
+    { count, bytes }: Measure,
   ): Promise<Stretch<Data>> {
     return this.#turn(async () => {
+      let size = 0
       const kept: Kept<Data>[] = []
       let greatest = value
       let incarnation = from === 'earliest' ? '' : from.incarnation
       let more = false
       for await (const event of this.#events(startOf(from), count + 1)) {
-        if (kept.length === count) {
+        if (kept.length === count || (size > bytes && kept.length > 1)) {
           more = true
           break
         }
+        size += sizeOf(event.data)
         greatest = follow(this.#form, greatest, this.#form.cursorOf?.(event))
         incarnation = event.cursor.slice(0, event.cursor.lastIndexOf('.'))
         kept.push({ event, id: event.id, value: greatest })

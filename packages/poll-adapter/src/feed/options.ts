@@ -40,6 +40,11 @@ export interface FeedOptions<Data, Item = Data> {
   /** The greatest limit; higher ones are lowered to it. @defaultValue 1_000 */
   readonly maxLimit?: number
   /**
+   * How large a page may become before it ends, in bytes of JSON; it has at least one item, and equal cursors
+   * may need more. Too high: memory, when many clients fetch large pages. @defaultValue 8_388_608 (8 MiB)
+   */
+  readonly maxPageBytes?: number
+  /**
    * How many events may share a cursor with `ties: 'whole'`, as a page takes them all. More than that
    * fails with `SOURCE_FAILED`. @defaultValue 10_000
    */
@@ -89,6 +94,7 @@ export interface ResolvedFeedOptions<Data, Item> {
   readonly completeAfter: string | undefined
   readonly defaultLimit: number
   readonly maxLimit: number
+  readonly maxPageBytes: number
   readonly maxTie: number
   readonly maxWaitMs: number
   readonly maxWaiting: number
@@ -105,6 +111,7 @@ const defaults = Object.freeze({
   start: 'earliest' as const,
   defaultLimit: 100,
   maxLimit: 1_000,
+  maxPageBytes: 8 * 1024 * 1024,
   maxTie: 10_000,
   maxWaitMs: 55_000,
   maxWaiting: 10_000,
@@ -130,6 +137,7 @@ export function resolveFeedOptions<Data, Item>(
       typeof v === 'string' || typeof v === 'number' || "must be a cursor or 'beginning'",
     defaultLimit: wholeNumber(1, 100_000),
     maxLimit: wholeNumber(1, 100_000),
+    maxPageBytes: wholeNumber(1, 1024 ** 3, 'bytes'),
     maxTie: wholeNumber(1, 1_000_000),
     maxWaitMs: wholeNumber(0, 3_600_000, 'milliseconds'),
     maxWaiting: wholeNumber(1, 1_000_000),

@@ -1,7 +1,7 @@
 import { compareIds } from '@millrace/runtime'
 import { PollAdapterError } from '../errors.ts'
 import type { Follower } from './follower.ts'
-import type { History } from './history.ts'
+import type { History, Measure } from './history.ts'
 import type { FeedPage } from './feed.ts'
 import type { ResolvedFeedOptions, ResolvedPoll } from './options.ts'
 import { type Candidates, cutPage } from './page.ts'
@@ -42,9 +42,9 @@ export class Pages<Data, Item> {
     this.#assertAlive(place, window)
     const from = this.#inWindow(place, window)
     if (from !== undefined) return this.#fromWindow(window, from, place, limit)
-    for (let count = limit + 1; ; count *= 4) {
-      this.#assertTie(count, limit)
-      const step = await this.#fromRedis(window, place, limit, count, signal)
+    for (let more = 1; ; more *= 4) {
+      const most = this.#measure(limit, more)
+      const step = await this.#fromRedis(window, place, limit, most, signal)
       if (step !== undefined) return step
     }
   }
@@ -62,9 +62,14 @@ export class Pages<Data, Item> {
     )
   }
 
-  #assertTie(count: number, limit: number): void {
+  /** What to look at for one page; more where no page ends within that. */
+  #measure(limit: number, times: number): Measure {
+    return { count: (limit + 1) * times, bytes: this.#options.maxPageBytes * times }
+  }
+
+  #assertTie(events: number, limit: number): void {
     const { maxTie, name } = this.#options
-    if (count <= Math.max(maxTie, limit) * 4 + 4) return
+    if (events <= Math.max(maxTie, limit + 1)) return
     throw new PollAdapterError(
       'SOURCE_FAILED',
       `More than ${maxTie} events have one cursor; raise maxTie, or let ties be extended`,
@@ -102,11 +107,10 @@ export class Pages<Data, Item> {
     limit: number,
     settled: boolean,
   ): Step<Item> {
-    for (let count = limit + 1; ; count *= 4) {
-      this.#assertTie(count, limit)
-      const kept = window.after(id, count)
+    for (let times = 1; ; times *= 4) {
+      const kept = window.after(id, this.#measure(limit, times))
       const { incarnation } = window
-      const more = kept.length === count && compareIds(kept.at(-1)?.id ?? id, window.lastId) < 0
+      const more = compareIds(kept.at(-1)?.id ?? id, window.lastId) < 0
       const step = this.#cut({ kept, incarnation, more, settled }, window, place, limit, 'memory')
       if (step !== undefined) return step
     }
@@ -116,15 +120,13 @@ export class Pages<Data, Item> {
     window: Window<Data>,
     place: Place,
     limit: number,
-    count: number,
+    most: Measure,
     signal: AbortSignal | undefined,
   ): Promise<Step<Item> | undefined> {
     const { from, value } = place
-    const stretch = await this.#history
-      .after(from, value, count, signal)
-      .catch((error: unknown) => {
-        throw refusalOf(error, { stream: '', name: this.#options.name })
-      })
+    const stretch = await this.#history.after(from, value, most, signal).catch((error: unknown) => {
+      throw refusalOf(error, { stream: '', name: this.#options.name })
+    })
     const last = stretch.kept.at(-1)
     if (last === undefined) {
       // There is nothing up to where the window begins, or to what it has not got yet.
@@ -150,7 +152,10 @@ export class Pages<Data, Item> {
     const { kept, incarnation, more } = candidates
     if (kept.length === 0) return { page: this.#emptyPage(window, place), place, source }
     const cut = cutPage(this.#options.cursor, candidates, limit)
-    if (cut.kind === 'too-few') return undefined
+    if (cut.kind === 'too-few') {
+      this.#assertTie(kept.length, limit)
+      return undefined
+    }
     if (cut.kind === 'held-back') {
       this.#follower.lookAgainWhenSettled(window)
       return { page: this.#emptyPage(window, place), place, source }

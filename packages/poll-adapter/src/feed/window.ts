@@ -1,5 +1,6 @@
 import { compareIds, type Event, idTimeMs } from '@millrace/runtime'
 import type { CursorForm, CursorValue } from './cursor-form.ts'
+import type { Measure } from './history.ts'
 import { BEFORE_ALL, idBefore, parsePosition, type StreamPosition } from './stream-position.ts'
 
 /** One event as pages take it. */
@@ -124,10 +125,17 @@ export class Window<Data> {
     return this.follows(position) && compareIds(position.id, this.lastId) <= 0
   }
 
-  /** Up to so many events after the id, which the window covers. */
-  after(id: string, count: number): readonly Kept<Data>[] {
+  /** As many events after the id as the measure has room for, at least two; the window follows the id. */
+  after(id: string, { count, bytes }: Measure): readonly Kept<Data>[] {
     const from = this.#firstAfter(id)
-    return this.#kept.slice(from, from + count)
+    let to = from
+    for (
+      let size = 0;
+      to < this.#kept.length && to - from < count && (size <= bytes || to - from < 2);
+      to++
+    )
+      size += this.#sizes[to] ?? 0
+    return this.#kept.slice(from, to)
   }
 
   /** The event at or before this id. */

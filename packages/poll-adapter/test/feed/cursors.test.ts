@@ -119,7 +119,52 @@ describe.each(Object.entries(forms))('Cursors of the form %s', (_, { form, at: c
   })
 })
 
+describe('A page', () => {
+  it.each([
+    ['in memory', 1_000],
+    ['in Redis', 1],
+  ])('ends before it becomes too large, with what is %s', async (_, memoryEvents) => {
+    const stream = bed.stream<Reading>()
+    const large = 'x'.repeat(1_000)
+    await append(
+      bed,
+      stream,
+      range(20).map((n) => ({ n, at: large, id: `${5_000 + n}-0` })),
+    )
+    const feed = openFeed(bed, await bed.open(), stream, { maxPageBytes: 3_500, memoryEvents })
+    const sizes: number[] = []
+    const { numbers } = await pollAll(feed, {}, ({ length }) => sizes.push(length))
+    expect(numbers).toEqual(range(20))
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(4)
+    // One event is always a page.
+    const tiny = openFeed(bed, await bed.open(), stream, {
+      maxPageBytes: 1,
+      memoryEvents,
+      cursor: timeCursor({ ties: 'whole', settleMs: 1 }),
+    })
+    const whole: number[] = []
+    for (let since: number | string | null = null; whole.length < 20; ) {
+      const page = await tiny.poll({ since, waitMs: 5_000 })
+      whole.push(...page.items.map(({ n }) => n))
+      since = page.cursor
+    }
+    expect(whole).toEqual(range(20))
+  })
+})
+
 describe('A tie', () => {
+  it('that is larger than the owner allows is an error, not a loss', async () => {
+    const stream = bed.stream<Reading>()
+    await append(
+      bed,
+      stream,
+      range(50).map((n) => ({ n, id: `9000-${n}` })),
+    )
+    const form = timeCursor({ ties: 'whole', settleMs: 1 })
+    const feed = openFeed(bed, await bed.open(), stream, { cursor: form, maxTie: 20 })
+    await expect(feed.poll({ limit: 2 })).rejects.toThrow(/More than 20 events have one cursor/)
+  })
+
   it('that grows behind a caught-up poller is delivered, with extended times', async () => {
     const stream = bed.stream<Reading>()
     const feed = openFeed(bed, await bed.open(), stream, { cursor: timeCursor() })
