@@ -2,7 +2,7 @@ import { channels } from '../diagnostics.ts'
 import type { StreamPause } from './pauses.ts'
 
 /** The reason for which a consumer or member is paused by whoever administers the stream. */
-export const ADMIN = 'admin'
+const ADMIN = 'admin'
 
 /** Carries out in one consumer or member what Redis says about pauses. */
 export class AdministrativePause {

@@ -28,7 +28,7 @@ export class Uploads {
   readonly #store: BlobStore | undefined
   readonly #connections: Connections
   readonly #clock: Clock
-  readonly #places = new Map<string, { readonly place: BlobPlace; readonly atMs: number }>()
+  readonly #places = new Map<string, KnownPlace>()
   readonly #waiting: (() => void)[] = []
   #running = 0
 
@@ -97,6 +97,7 @@ export class Uploads {
     const known = this.#places.get(keys.stream)
     const nowMs = this.#clock.monotonicMs()
     if (known !== undefined && nowMs - known.atMs < PLACE_KNOWN_MS) return later(known, nowMs)
+    const wallMs = Date.now()
     try {
       const place = await this.#connections.call(
         'data',
@@ -105,8 +106,9 @@ export class Uploads {
         { signal, ...(known === undefined ? {} : { deadlineMs: PATIENCE_MS }) },
       )
       // As of the asking: a time that is too late keeps a blob for longer, one that is too early not.
-      this.#places.set(keys.stream, { place, atMs: nowMs })
-      return later({ place, atMs: nowMs }, this.#clock.monotonicMs())
+      const found = { place, atMs: nowMs, wallMs }
+      this.#places.set(keys.stream, found)
+      return later(found, this.#clock.monotonicMs())
     } catch (error) {
       if (known === undefined || !isMillraceError(error, 'UNAVAILABLE')) throw error
       return later(known, this.#clock.monotonicMs())
@@ -117,9 +119,15 @@ export class Uploads {
 /** How long a producer that knows its place waits to hear the time again. */
 const PATIENCE_MS = 1_000
 
-function later(
-  { place, atMs }: { readonly place: BlobPlace; readonly atMs: number },
-  nowMs: number,
-): BlobPlace {
-  return { namespace: place.namespace, nowMs: place.nowMs + nowMs - atMs }
+/** Where blobs belong, and when that was asked, by our two clocks. */
+interface KnownPlace {
+  readonly place: BlobPlace
+  readonly atMs: number
+  readonly wallMs: number
+}
+
+/** The monotonic clock stands still while a host sleeps, the other one may be set back: the later counts. */
+function later({ place, atMs, wallMs }: KnownPlace, nowMs: number): BlobPlace {
+  const elapsedMs = Math.max(nowMs - atMs, Date.now() - wallMs)
+  return { namespace: place.namespace, nowMs: place.nowMs + elapsedMs }
 }
