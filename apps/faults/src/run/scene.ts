@@ -27,8 +27,10 @@ export interface SceneOptions {
 const LOOK_EVERY_MS = 25
 /** How long the first events may take to reach everyone. */
 const OPENING_MS = 30_000
-/** How long everything accepted may take to reach everyone once nothing more is published. */
-const SETTLE_MS = 30_000
+/** How long nothing may arrive anywhere, once nothing more is published, until the rest counts as lost. */
+const STANDSTILL_MS = 30_000
+/** How long a machine that does other work as well may take to hand over the rest. */
+const LONGEST_SETTLING_MS = 300_000
 
 /** One piece of load with keys and journals of its own. */
 export class Scene implements AsyncDisposable {
@@ -133,7 +135,7 @@ export class Scene implements AsyncDisposable {
     const stored = await numbersIn(master, this.keys.stream)
     const known = new Set(stored)
     const isDue = ({ number }: JournalEntry): boolean => known.has(number)
-    await this.#until(() => !this.ledger.awaited(nowMs()).some(isDue), SETTLE_MS)
+    await this.#settleAll(isDue)
     await this.cast.end()
     this.ledger.catchUp()
     if (this.#options.spools) this.#spooled = this.#readSpooled()
@@ -184,6 +186,16 @@ export class Scene implements AsyncDisposable {
       stored,
       excuses: this.excuses,
       inOrderOverRuns: this.#options.spools,
+    }
+  }
+
+  /** Late is not lost: it is waited for as long as anything arrives. */
+  async #settleAll(isDue: (event: JournalEntry) => boolean): Promise<void> {
+    const endMs = nowMs() + LONGEST_SETTLING_MS
+    const due = (): number => this.ledger.awaited(nowMs()).filter(isDue).length
+    for (let left = due(); left > 0 && nowMs() < endMs; left = due()) {
+      const before = left
+      if (!(await this.#until(() => due() < before, STANDSTILL_MS))) return
     }
   }
 
