@@ -46,7 +46,10 @@ export class WatchedApp implements AsyncDisposable {
       await pause(this.slowMs)
     })
     millrace.consumer(flights, { name: 'leased', leaseMs: 2_000 }).start(() => undefined)
-    millrace.consumerGroup(flights, { name: 'pool' }).start(() => undefined)
+    // What takes a while is pending for a while.
+    millrace.consumerGroup(flights, { name: 'pool', concurrency: 8 }).start(async () => {
+      await pause(this.slowMs)
+    })
   }
 
   static async start(url: string): Promise<WatchedApp> {
