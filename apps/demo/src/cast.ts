@@ -74,10 +74,6 @@ export class Cast {
     return this.#start('flight-system', 'flight-system', '', journalPath)
   }
 
-  startBridge(): RoleProcess {
-    return this.#start('bridge', 'bridge', '', this.#newJournal('bridge'))
-  }
-
   /** A service that polls the old API. */
   startPoller(name: string, apiUrl: string): RoleProcess {
     const journalPath = this.#newJournal(`${name}-poller`)

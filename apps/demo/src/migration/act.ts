@@ -64,9 +64,9 @@ export class MigrationAct {
     if (early.aborted) return undefined
 
     this.#say(
-      'a bridge brings the flight system’s table into a stream; the services move, one by one',
+      'the flight system brings its table into a stream, too; the services move, one by one',
     )
-    await cast.startBridge().ready
+    system.publish()
     for (const { name } of consumers) {
       await this.#switch(migration, name, 'shadow', 'to see both ways side by side')
       await this.#pause(SHADOW_MS)

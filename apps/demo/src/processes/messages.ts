@@ -46,6 +46,8 @@ export type Report =
 export type Order =
   /** Finish what was begun, then end. */
   | { readonly is: 'drain' }
+  /** Publish what is written. */
+  | { readonly is: 'publish' }
   /** Make no more of it, but go on serving what there is. */
   | { readonly is: 'stop' }
   /** Tell what it has used. */

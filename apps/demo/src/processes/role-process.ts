@@ -12,7 +12,6 @@ import {
 
 export type RoleName =
   | 'board'
-  | 'bridge'
   | 'flight-system'
   | 'poller'
   | 'producer'
@@ -21,7 +20,6 @@ export type RoleName =
 
 const programs: Readonly<Record<RoleName, URL>> = {
   board: new URL('../roles/board.ts', import.meta.url),
-  bridge: new URL('../roles/bridge.ts', import.meta.url),
   'flight-system': new URL('../roles/flight-system.ts', import.meta.url),
   poller: new URL('../roles/poller.ts', import.meta.url),
   producer: new URL('../roles/producer.ts', import.meta.url),
@@ -105,6 +103,11 @@ export class RoleProcess {
     this.#usage.promise.catch(() => undefined)
     this.#order({ is: 'report-usage' })
     return this.#usage.promise
+  }
+
+  /** Lets it begin to publish what it writes. */
+  publish(): void {
+    this.#order({ is: 'publish' })
   }
 
   /** Lets it make no more of whatever it makes. */

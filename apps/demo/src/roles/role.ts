@@ -29,6 +29,8 @@ export interface Act {
   /** Resolves when it is over; rejects when it cannot go on. */
   readonly done: Promise<void>
   close(): Promise<unknown>
+  /** Begins to publish what it writes, where it writes anything. */
+  publish?(): void
   /** Makes no more of whatever it makes, where it makes anything. */
   stop?(): void
   /** What it is about just now, in words for the screen. */
@@ -40,12 +42,16 @@ const STATUS_EVERY_MS = 250
 /** The frame of each process: connects, plays the role until the parent asks it to drain, and ends. */
 export async function play(role: (stage: Stage) => Act | Promise<Act>): Promise<void> {
   const asked = Promise.withResolvers<void>()
+  const published = Promise.withResolvers<void>()
   const stopped = Promise.withResolvers<void>()
   process.on('message', (message) => {
     const order = message as Order
     switch (order.is) {
       case 'drain':
         asked.resolve()
+        return
+      case 'publish':
+        published.resolve()
         return
       case 'stop':
         stopped.resolve()
@@ -60,7 +66,11 @@ export async function play(role: (stage: Stage) => Act | Promise<Act>): Promise<
   // Without the parent there is nobody to work for.
   process.once('disconnect', orphaned)
   try {
-    await perform(role, readSettings(), asked.promise, stopped.promise)
+    await perform(role, readSettings(), {
+      drain: asked.promise,
+      publish: published.promise,
+      stop: stopped.promise,
+    })
   } catch (error) {
     tell({
       is: 'failed',
@@ -75,8 +85,7 @@ export async function play(role: (stage: Stage) => Act | Promise<Act>): Promise<
 async function perform(
   role: (stage: Stage) => Act | Promise<Act>,
   settings: RoleSettings,
-  asked: Promise<void>,
-  stopped: Promise<void>,
+  orders: Readonly<Record<'drain' | 'publish' | 'stop', Promise<void>>>,
 ): Promise<void> {
   const { prefix, name: clientName } = settings
   using journal = new Journal(settings.journalPath)
@@ -89,7 +98,8 @@ async function perform(
     countRequest,
     journaled: journaledIn(journal),
   })
-  void stopped.then(() => act.stop?.())
+  void orders.publish.then(() => act.publish?.())
+  void orders.stop.then(() => act.stop?.())
   await act.ready
   tell({ is: 'ready' })
   // Usually written at the end of a process, which not every one of these gets to see.
@@ -100,7 +110,7 @@ async function perform(
     tell({ is: 'status', text: ready ? act.status() : problems.join('; ') })
   }, STATUS_EVERY_MS)
   try {
-    await Promise.race([act.done, asked])
+    await Promise.race([act.done, orders.drain])
     await act.close()
   } finally {
     clearInterval(timer)
