@@ -115,7 +115,8 @@ export function resolveBridgeOptions<Item, Input>(
   return {
     name: options.name,
     source: options.source,
-    toEvent: options.toEvent ?? itself,
+    // The event is the item; whoever has types of their own gives `toEvent`.
+    toEvent: options.toEvent ?? ((item) => ({ data: (item ?? null) as Input })),
     from: options.from,
     minIntervalMs,
     maxIntervalMs,
@@ -130,8 +131,3 @@ export function resolveBridgeOptions<Item, Input>(
 
 /** Names stand in keys, with a few words behind them. */
 export const NAME: RegExp = /^[A-Za-z0-9._-]{1,100}$/
-
-/** The event is the item; whoever has types of their own gives `toEvent`. */
-function itself<Item, Input>(item: Item | undefined): BridgedEvent<Input> | undefined {
-  return { data: (item ?? null) as Input }
-}

@@ -32,7 +32,7 @@ export class SourcePosition {
 
   constructor(
     cursors: CursorClass,
-    cursor: Cursor | undefined = undefined,
+    cursor?: Cursor,
     known: Iterable<readonly [string, string]> = [],
   ) {
     this.#cursors = cursors

@@ -72,7 +72,7 @@ export interface Source<Item> {
   readonly fetch: Fetch<Item>
   readonly cursors: CursorClass
   /** @throws PollAdapterError `SOURCE_FAILED` for an item that is not what the source was said to have */
-  changeOf(item: Item): Change
+  readonly changeOf: (item: Item) => Change
 }
 
 /**

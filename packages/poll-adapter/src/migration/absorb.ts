@@ -12,7 +12,7 @@ export async function absorb<Item, Data>(
   afterId: string,
   belongs: (id: string) => boolean,
   signal: AbortSignal,
-  onOther: ((event: Event<Data>) => void) | undefined = undefined,
+  onOther?: (event: Event<Data>) => void,
 ): Promise<void> {
   const { millrace, stream } = seat.scope
   const cut = parseCut(seat.stored.cut)

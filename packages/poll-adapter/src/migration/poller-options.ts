@@ -64,7 +64,11 @@ export interface PollerOptions<Item, Data = Item> {
   readonly fetchTimeoutMs?: number
   /** Of a snapshot: the greatest share of its items that may be gone at once. @defaultValue 0.5 */
   readonly maxDeletedShare?: number
-  /** After how many handled items the position is stored, at the latest. @defaultValue 100 */
+  /**
+   * After how many handled items the position is stored, at the latest: so many at most are handled again
+   * after a crash.
+   * @defaultValue 100
+   */
   readonly checkpointEvery?: number
   /**
    * How long a change may be seen on one side only before the shadow says so, in milliseconds; at least twice
@@ -166,7 +170,11 @@ export function resolvePollerOptions<Item, Data>(
     from: options.from ?? beginning,
     intervalMs,
     bridge: options.bridge ?? options.name,
-    itemOf: options.itemOf ?? itself,
+    // The item is the event's data; whoever has types of their own gives `itemOf`.
+    itemOf:
+      options.itemOf ??
+      ((event, { deleted }) =>
+        deleted && event.data === null ? undefined : (event.data as unknown as Item)),
     mayLeavePolling: options.mayLeavePolling ?? defaults.mayLeavePolling,
     pageSize: options.pageSize ?? defaults.pageSize,
     fetchTimeoutMs: options.fetchTimeoutMs ?? defaults.fetchTimeoutMs,
@@ -191,9 +199,4 @@ export function viaOf(mode: MigrationMode): 'poll' | 'stream' {
 
 function beginning(): undefined {
   return undefined
-}
-
-/** The item is the event's data; whoever has types of their own gives `itemOf`. */
-function itself<Item, Data>(event: Event<Data>, { deleted }: Change): Item | undefined {
-  return deleted && event.data === null ? undefined : (event.data as unknown as Item)
 }

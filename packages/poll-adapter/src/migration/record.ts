@@ -25,6 +25,9 @@ export interface AuditEntry {
   readonly epoch: number
 }
 
+/** Numbers are texts there: Lua's JSON would round them. */
+type StoredAuditEntry = Omit<AuditEntry, 'atMs' | 'epoch'> & Record<'atMs' | 'epoch', string>
+
 /** So many switches are remembered. */
 const AUDIT_LENGTH = 200
 
@@ -137,17 +140,8 @@ export async function readAudit<Input>(
   const keys = migrationKeys(poller)
   const lines = (await extension.run(auditScript, [keys.audit], [], { signal })) as string[]
   return lines.map((line) => {
-    const { atMs, epoch, ...entry } = JSON.parse(line) as Record<
-      'atMs' | 'epoch' | 'from' | 'to' | 'who' | 'why',
-      string
-    >
-    return {
-      ...entry,
-      from: entry.from as MigrationState,
-      to: entry.to as MigrationState,
-      atMs: Number(atMs),
-      epoch: Number(epoch),
-    }
+    const { atMs, who, why, from, to, epoch } = JSON.parse(line) as StoredAuditEntry
+    return { atMs: Number(atMs), who, why, from, to, epoch: Number(epoch) }
   })
 }
 

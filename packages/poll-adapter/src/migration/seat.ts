@@ -67,8 +67,10 @@ export class Seat<Item, Data> {
     const { items } = migrationKeys(options.name)
     const stored = await lookAtMigration(extension, options.name, held.signal)
     const known = await knownItems(extension, items, held.signal)
-    // The first step stores it, so it is asked for only once in the life of a poller.
-    const cursor = stored.step === 0 ? await options.from() : parseCursor(stored.cursor)
+    // The first step stores it, so it is asked for only once in the life of a poller. A snapshot's tag would
+    // stand for items that nobody knows.
+    const isNew = stored.step === 0 && options.source.cursors.kind !== 'snapshot'
+    const cursor = isNew ? await options.from() : parseCursor(stored.cursor)
     const seat = new Seat(scope, held, stored, cursor, known)
     await seat.note({
       kind: options.mayLeavePolling ? options.source.cursors.kind : 'unknown',

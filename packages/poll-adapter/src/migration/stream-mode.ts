@@ -44,6 +44,8 @@ class StreamFeed<Item, Data> {
   #pending: Event<Data> | undefined
   /** Everything at or before it counts in the position. */
   #notedId: string
+  /** Handled since the position was stored. */
+  #unnoted = 0
   #first: Promise<void> | undefined
   #broken = ''
   #idleSinceMs: number | undefined
@@ -107,6 +109,11 @@ class StreamFeed<Item, Data> {
     const found = change ?? unidentified(event)
     await seat.handle(scope.options.itemOf(event, found), found)
     this.#settle(event, change)
+    this.#unnoted += 1
+    // So many at most are handled again after a crash, however fast they come.
+    if (this.#unnoted < scope.options.checkpointEvery) return
+    // A failure ends the hold, and with it this mode; it is none of the handler.
+    await this.#note().catch(() => undefined)
   }
 
   /** Refuses to start anything once another mode or another process may act; the Consumer is closing then. */
@@ -171,6 +178,7 @@ class StreamFeed<Item, Data> {
   }
 
   async #note(): Promise<void> {
+    this.#unnoted = 0
     if (!this.#seat.position.isDirty && this.#notedId === this.#seat.stored.notedId) return
     await this.#seat.note({ notedId: this.#notedId })
   }

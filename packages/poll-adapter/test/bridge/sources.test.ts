@@ -85,8 +85,8 @@ describe('a bridge over a function', () => {
 
   it('goes on with opaque cursors at page borders, also when a page came half way', async () => {
     const pages = new Map<string, Page<Row>>([
-      ['', { items: [row('a', 1), row('b', 2)], cursor: 'p1', hasMore: true }],
-      ['p1', { items: [row('c', 3)], cursor: 'p2', hasMore: false }],
+      ['', { items: [rowOf('a', 1), rowOf('b', 2)], cursor: 'p1', hasMore: true }],
+      ['p1', { items: [rowOf('c', 3)], cursor: 'p2', hasMore: false }],
       ['p2', { items: [] }],
     ])
     const source = defineSource<Row>({
@@ -101,10 +101,10 @@ describe('a bridge over a function', () => {
     await until('three rows', async () => (await bed.redis.xlen(bed.key(stream))) === 3)
     await first.close()
     // The last page has grown meanwhile: what was there before is known.
-    pages.set('p2', { items: [row('d', 4)] })
+    pages.set('p2', { items: [rowOf('d', 4)] })
     const second = createBridge(millrace, stream, { name: 'pages', source, ...quick }).start()
     await until('a fourth row', async () => (await bed.redis.xlen(bed.key(stream))) === 4)
-    pages.set('p2', { items: [row('d', 4), row('e', 5)], cursor: 'p3' })
+    pages.set('p2', { items: [rowOf('d', 4), rowOf('e', 5)], cursor: 'p3' })
     await until('a fifth row', async () => (await bed.redis.xlen(bed.key(stream))) === 5)
     expect((await second.look()).cursor).toBe('p3')
     await second.close()
@@ -131,7 +131,7 @@ describe('a bridge over a function', () => {
         cursorOf: (one) => one.at,
         fetch: (since) => {
           if (broken) throw new Error('planted')
-          return { items: since === undefined ? [row('a', 1)] : [] }
+          return { items: since === undefined ? [rowOf('a', 1)] : [] }
         },
       }),
       ...quick,
@@ -154,7 +154,7 @@ describe('a bridge over a function', () => {
         cursors: 'exact',
         key: (one) => one.id,
         cursorOf: (one) => one.at,
-        fetch: () => ({ items: [row('a', 2), row('b', 1)] }),
+        fetch: () => ({ items: [rowOf('a', 2), rowOf('b', 1)] }),
       }),
       ...quick,
     }).start()
@@ -173,7 +173,7 @@ describe('a bridge over a function', () => {
         key: (one) => one.id,
         cursorOf: (one) => one.at,
         fetch: (since) => ({
-          items: [1, 2, 3].filter((n) => n > Number(since ?? 0)).map((n) => row(`r${n}`, n)),
+          items: [1, 2, 3].filter((n) => n > Number(since ?? 0)).map((n) => rowOf(`r${n}`, n)),
         }),
       }),
       toEvent: (one) => ({ data: one?.at === 2 ? 1n : one }),
@@ -239,7 +239,7 @@ describe('a bridge over SQL', () => {
         overlap: 1,
         key: ({ id }) => id,
         cursorOf: ({ at }) => at,
-        query: () => ['a', 'b', 'c'].map((id) => row(id, 1)),
+        query: () => ['a', 'b', 'c'].map((id) => rowOf(id, 1)),
         sql: '',
         params: () => [],
       }),
@@ -332,6 +332,6 @@ it('refuses bad options all at once', async () => {
   ).toThrow(/name must be .*; pageSize must be .*; minIntervalMs must not exceed/)
 })
 
-function row(id: string, at: number): Row {
+function rowOf(id: string, at: number): Row {
   return { id, at }
 }

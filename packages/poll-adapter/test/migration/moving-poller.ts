@@ -97,7 +97,7 @@ export class MovingPoller {
         const { acting } = await this.migration.look('board')
         return acting.epoch >= epoch
       },
-      { describe: `${state} to be in force (epoch ${epoch})`, timeoutMs: 30_000 },
+      { describe: `${state} to be in force (epoch ${epoch})`, timeoutMs: 120_000 },
     ).catch(async (error: unknown) => {
       throw new Error(
         `${String(error)} ${JSON.stringify(await this.migration.look('board'))} ${this.complaints.slice(-5).join('; ')}`,
@@ -119,8 +119,8 @@ export class MovingPoller {
   #child(program: string, more: readonly string[]): Child<string> {
     const args = [this.#bed.server.url, this.source.url, this.stream, this.#kind, ...more]
     const child = startChild<string>(program, args)
-    child.process.on('message', (message) => {
-      if (message !== 'ready') this.complaints.push(String(message))
+    child.process.on('message', (message: string) => {
+      if (message !== 'ready') this.complaints.push(message)
     })
     this.#bed.onClose(() => child.end())
     return child

@@ -20,7 +20,10 @@ function round(): MigrationState[] {
 async function manyRounds(kind: Kind, rounds: number, kills: boolean): Promise<Account> {
   const moving = await MovingPoller.start(bed, kind)
   moving.startLoad(100)
-  await waitFor(() => moving.handled().length > 0, { describe: 'the first item' })
+  await waitFor(() => moving.handled().length > 0, {
+    describe: 'the first item',
+    timeoutMs: 60_000,
+  })
   for (let n = 0; n < rounds; n++) {
     for (const state of round()) {
       await moving.switchTo(state, async () => {
@@ -43,6 +46,7 @@ async function manyRounds(kind: Kind, rounds: number, kills: boolean): Promise<A
   await waitFor(() => accountFor(all, moving.handled()).lost.length === 0, {
     describe: `everything to be handled (seed ${seed})`,
     everyMs: 100,
+    timeoutMs: 120_000,
   }).catch((error: unknown) => {
     throw new Error(
       `${String(error)} ${JSON.stringify(accountFor(all, moving.handled()))} ${moving.complaints.slice(-5).join('; ')}`,

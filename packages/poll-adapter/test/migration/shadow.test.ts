@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
 import { defineSource, httpSource, type ShadowReport, type Source } from '@millrace/poll-adapter'
-import { type Flight, FlightSource } from '../flight-source.ts'
+import type { Flight, FlightSource } from '../flight-source.ts'
 import { useRedis } from '../open-millrace.ts'
 import { Board } from './board.ts'
 

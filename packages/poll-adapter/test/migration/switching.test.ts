@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { UnrecoverableError } from '@millrace/runtime'
 import { waitFor } from '@millrace/testkit'
 import { pollChannels } from '@millrace/poll-adapter'
 import { useRedis } from '../open-millrace.ts'
@@ -156,6 +157,30 @@ describe('the handler of a poller', () => {
     expect(failures.map(({ mode, error }) => [mode, error.message])).toEqual([
       ['poll', 'The handler failed for LX1@2'],
     ])
+  })
+
+  it('gets a dead letter of the stream again when it is redriven', async () => {
+    const board = await Board.open(bed)
+    let isBroken = true
+    board.bridge()
+    board.poller({
+      handler: (_, { change, via, epoch }) => {
+        if (isBroken && change.id === 'LX1@2') throw new UnrecoverableError('planted')
+        board.handled.push({ id: change.id, via, epoch })
+      },
+    })
+    board.source.change('LX1')
+    await board.settled()
+    await board.switchTo('stream')
+    board.source.change('LX1')
+    board.source.change('LX1')
+    await waitFor(() => board.handled.some(({ id }) => id === 'LX1@3'), {
+      describe: 'what comes after the dead letter',
+    })
+    isBroken = false
+    await board.millrace.deadLetters(board.stream, 'board').redrive()
+    await board.settled()
+    expect(board.handled.map(({ id }) => id)).toEqual(['LX1@1', 'LX1@3', 'LX1@2'])
   })
 
   it('is finished before another mode or another process begins', async () => {
