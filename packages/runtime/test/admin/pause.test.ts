@@ -4,7 +4,7 @@ import { channels } from '../../src/diagnostics.ts'
 import { range, useRedis } from '../open-millrace.ts'
 
 const bed = useRedis()
-const leaseMs = 600
+const leaseMs = 2_000
 
 test('a paused stream is consumed by nobody, in whatever process, until it is resumed', async () => {
   const stream = bed.stream()

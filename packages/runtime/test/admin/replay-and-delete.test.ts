@@ -5,7 +5,7 @@ import { directory, filesIn, fileStore, documents, text } from '../blob/blob-bed
 import { range, useRedis } from '../open-millrace.ts'
 
 const bed = useRedis()
-const leaseMs = 600
+const leaseMs = 1_000
 
 describe('a replay', () => {
   test('gives a range once more to one consumer or group, and to nobody else', async () => {

@@ -5,7 +5,7 @@ import { isMillraceError } from '../../src/index.ts'
 import { range, useRedis } from '../open-millrace.ts'
 
 const bed = useRedis()
-const leaseMs = 600
+const leaseMs = 1_000
 
 /** A consumer that has handled so many events and is closed. */
 async function handleAll(stream: ReturnType<typeof bed.stream>, name: string): Promise<void> {
@@ -123,7 +123,7 @@ describe('a consumer', () => {
       released: '0',
       beat: '3',
       counter: '7',
-      leaseMs: '600',
+      leaseMs: '1000',
       holder: '',
     }
     for (const round of range(8)) {
