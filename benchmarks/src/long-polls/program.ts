@@ -19,7 +19,7 @@ export interface PollTask {
   readonly warmUp: number
 }
 
-export type Polled = {
+type Polled = {
   readonly p50Ms: number
   readonly p95Ms: number
   readonly p99Ms: number

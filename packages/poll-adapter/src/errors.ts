@@ -1,5 +1,3 @@
-import { isMillraceError } from '@millrace/runtime'
-
 /** The closed set of codes; {@link pollErrorCodes} says what each means. */
 export type PollErrorCode =
   | 'ABORTED'
@@ -168,9 +166,4 @@ export function isPollAdapterError(
 /** The text of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-/** Whether a later try may succeed, as far as the error itself says. */
-export function isRetryable(error: unknown): boolean {
-  return (isMillraceError(error) || isPollAdapterError(error)) && error.retryable
 }

@@ -42,6 +42,9 @@ export function createFeed<Data, Item = Data>(
   return new CursorFeed(millrace, stream, resolveFeedOptions(stream.name, options), systemClock)
 }
 
+/** How long a poll that does not wait goes through events that are left out, in milliseconds. */
+const LONGEST_SCAN_MS = 1_000
+
 /** See {@link createFeed}. */
 export class CursorFeed<Data, Item = Data> {
   readonly name: string
@@ -183,9 +186,11 @@ export class CursorFeed<Data, Item = Data> {
         return { ...step, waited }
       }
       place = step.place
-      // Everything there was left out; what follows is another page.
-      if (step.page.hasMore) continue
-      const leftMs = poll.waitMs - (this.#clock.monotonicMs() - startedMs)
+      const spentMs = this.#clock.monotonicMs() - startedMs
+      const leftMs = poll.waitMs - spentMs
+      // Everything there was left out. What follows is another page, for as long as a client has patience.
+      if (step.page.hasMore && spentMs < Math.max(poll.waitMs, LONGEST_SCAN_MS)) continue
+      if (step.page.hasMore) return { ...step, waited }
       if (leftMs <= 0 || this.#close !== undefined) return { ...step, waited }
       // An event may have come while Redis was asked.
       if (seen !== this.#news) continue

@@ -105,7 +105,7 @@ function checked(
   id: string,
 ): CursorValue | undefined {
   if (value === undefined) return undefined
-  const isFine = as === 'text' ? typeof value === 'string' : Number.isFinite(value)
+  const isFine = as === 'text' ? typeof value === 'string' : isExact(value)
   if (isFine) return value as CursorValue
   throw new PollAdapterError(
     'SOURCE_FAILED',
@@ -117,8 +117,17 @@ function parseValue(text: string, as: FieldCursorOptions<never>['as']): CursorVa
   if (as === 'text') return text
   if (as !== 'number') return parseTimestamp(text, as, 1).timeMs
   // Number('') is 0, and Number('0x10') is 16: neither was ever handed out.
-  if (/^-?\d{1,17}(\.\d+)?$/.test(text)) return Number(text)
+  if (/^-?\d{1,17}(\.\d{1,9})?$/.test(text) && isExact(Number(text))) return Number(text)
   throw new PollAdapterError('CURSOR_INVALID', `The cursor ${JSON.stringify(text)} is not a number`)
+}
+
+/** A number that means one thing; greater ones than these have to be texts, sorted where they are padded. */
+function isExact(value: unknown): boolean {
+  return (
+    typeof value === 'number' &&
+    Number.isFinite(value) &&
+    Math.abs(value) <= Number.MAX_SAFE_INTEGER
+  )
 }
 
 function formatValue(value: CursorValue, as: FieldCursorOptions<never>['as']): CursorValue {

@@ -32,6 +32,12 @@ describe('Nonsense', () => {
     ['half a position', positionCursor, { since: 'abc.12' }, 'CURSOR_INVALID'],
     ['a position with a line break', positionCursor, { since: 'a\nb.1-1' }, 'CURSOR_INVALID'],
     ['a word as a number', number, { since: 'NaN' }, 'CURSOR_INVALID'],
+    [
+      'a number beyond what numbers can tell apart',
+      number,
+      { since: '90071992547409930' },
+      'CURSOR_INVALID',
+    ],
     ['a hexadecimal number', number, { since: '0x10' }, 'CURSOR_INVALID'],
     ['a number ahead of everything', number, { since: 1_000 }, 'CURSOR_AHEAD'],
     ['a number below everything', number, { since: 1 }, 'CURSOR_EXPIRED'],

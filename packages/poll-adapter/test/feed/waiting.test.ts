@@ -159,3 +159,25 @@ describe('A thousand polls that wait', () => {
     expect((after.get('xrange') ?? 0) - (before.get('xrange') ?? 0)).toBeLessThan(10)
   })
 })
+
+describe('A poll over many events that are left out', () => {
+  it('goes on behind them, page by page, and hands out a cursor that does not go through them again', async () => {
+    const stream = bed.stream<Reading>()
+    await append(
+      bed,
+      stream,
+      range(500).map((n) => ({ n })),
+    )
+    const feed = openFeed(bed, await bed.open(), stream, {
+      item: ({ data }) => (data.n === 450 ? data : undefined),
+      memoryEvents: 10,
+    })
+    const found = await feed.poll({ limit: 20 })
+    expect(found.items).toEqual([{ n: 450 }])
+    const rest = await feed.poll({ since: found.cursor, limit: 20 })
+    expect(rest).toMatchObject({ items: [], hasMore: false })
+    const polled = bed.gather(pollChannels.feedPolled)
+    expect(await feed.poll({ since: rest.cursor })).toEqual(rest)
+    expect(polled.map(({ source }) => source)).toEqual(['memory'])
+  })
+})
