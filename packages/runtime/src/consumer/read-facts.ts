@@ -32,6 +32,7 @@ export function readFacts({ state, subscription, lookedMs, ...reading }: Reading
     kind: 'consumer',
     phase: readPhase(state),
     isFull: subscription?.isFull ?? false,
+    restedMs: subscription?.restedMs,
     confirmedMs: confirmed.length === 0 ? undefined : Math.max(...confirmed),
     trouble:
       state.is === 'stopped' ? state.error.message : trouble === '' ? reading.trouble : trouble,

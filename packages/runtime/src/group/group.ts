@@ -33,6 +33,7 @@ const DEFAULT_DEADLINE_MS = 10_000
 const NOT_READING = {
   phase: 'idle',
   confirmedMs: undefined,
+  restedMs: undefined,
   holdsLease: false,
   isFull: false,
   trouble: '',

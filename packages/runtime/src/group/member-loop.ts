@@ -67,6 +67,7 @@ export class MemberLoop<Data> {
   #failures = 0
   #everJoined = false
   #confirmedMs: number | undefined
+  #restedMs: number | undefined
   #trouble = ''
 
   constructor(
@@ -98,11 +99,12 @@ export class MemberLoop<Data> {
   }
 
   /** How its reading stands. */
-  reading(): Pick<ReadFacts, 'confirmedMs' | 'holdsLease' | 'isFull' | 'phase' | 'trouble'> {
+  reading(): Pick<ReadFacts, 'confirmedMs' | 'holdsLease' | 'isFull' | 'phase' | 'restedMs' | 'trouble'> {
     const nowMs = this.#core.clock.monotonicMs()
     return {
       phase: this.#everJoined ? 'reading' : 'starting',
       confirmedMs: this.#confirmedMs,
+      restedMs: this.#restedMs,
       holdsLease: this.#current !== undefined && nowMs < this.#current.trustedUntilMs,
       isFull: this.#reader?.isWaiting ?? false,
       trouble: this.#trouble,
@@ -190,6 +192,9 @@ export class MemberLoop<Data> {
           this.#failures = 0
           this.#trouble = ''
           this.#confirmedMs = this.#core.clock.monotonicMs()
+        },
+        () => {
+          this.#restedMs = this.#core.clock.monotonicMs()
         },
       )
       await this.#reader.run(signal)

@@ -29,6 +29,7 @@ export class Reader {
   readonly #binary: boolean
   readonly #sink: ReadSink
   readonly #onReply: () => void
+  readonly #onRested: () => void
   #outstanding: Promise<readonly RawEntry[]> | undefined
   #abandon: (error: Error) => void = () => undefined
 
@@ -40,6 +41,7 @@ export class Reader {
     binary: boolean,
     sink: ReadSink,
     onReply: () => void,
+    onRested: () => void,
   ) {
     this.#core = core
     this.#commands = commands
@@ -48,6 +50,7 @@ export class Reader {
     this.#binary = binary
     this.#sink = sink
     this.#onReply = onReply
+    this.#onRested = onRested
   }
 
   /** Whether it waits for credit. */
@@ -106,6 +109,7 @@ export class Reader {
       if (this.#outstanding === undefined) {
         await this.#sink.credit(either)
         if (this.#session.signal.aborted && !signal.aborted) throw endOf(this.#session)
+        this.#onRested()
         this.#next(signal)
         continue
       }

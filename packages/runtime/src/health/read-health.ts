@@ -56,6 +56,8 @@ export interface ReadFacts
   readonly startedMs: number
   /** When Redis last answered; undefined before that. */
   readonly confirmedMs: number | undefined
+  /** When it last began to ask again after it had all it could take; undefined if it never had. */
+  readonly restedMs: number | undefined
   /** What it met last that it has not got over. */
   readonly trouble: string
 }
@@ -94,13 +96,15 @@ export function judgeRead(facts: ReadFacts, nowMs: number, patienceMs: number): 
 }
 
 function stateOf(facts: ReadFacts, nowMs: number, patienceMs: number): ReadState {
-  const { phase, pausedBy, isFull, confirmedMs, startedMs } = facts
+  const { phase, pausedBy, isFull, confirmedMs, startedMs, restedMs, kind, holdsLease } = facts
   switch (phase) {
     case 'closing':
     case 'idle':
     case 'stopped':
       return phase
     case 'reading':
+      // Whoever asks for nothing hears nothing: then it is the lease that shows that Redis is there.
+      if (kind !== 'reader' && !holdsLease) break
       if (pausedBy.length > 0) return 'paused'
       if (isFull) return 'busy'
       break
@@ -110,7 +114,8 @@ function stateOf(facts: ReadFacts, nowMs: number, patienceMs: number): ReadState
     default:
       return phase satisfies never
   }
-  if (nowMs - (confirmedMs ?? startedMs) > patienceMs) return 'deaf'
+  const sinceMs = Math.max(confirmedMs ?? startedMs, restedMs ?? startedMs)
+  if (nowMs - sinceMs > patienceMs) return 'deaf'
   return confirmedMs === undefined ? 'starting' : phase
 }
 

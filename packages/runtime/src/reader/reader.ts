@@ -153,7 +153,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
   }
 
   #facts(): ReadFacts {
-    const { confirmedMs, isFull, outstandingEvents, trouble } = this.#subscription
+    const { confirmedMs, isFull, outstandingEvents, restedMs, trouble } = this.#subscription
     const isOver = this.#closing.signal.aborted
     return {
       ...{ stream: this.#stream.name, name: READER, kind: 'reader', holdsLease: false },
@@ -162,6 +162,7 @@ export class Reader<Data> implements AsyncIterableIterator<Event<Data>> {
       isFull,
       startedMs: this.#openedMs,
       confirmedMs,
+      restedMs,
       trouble: this.#failure?.message ?? trouble,
       inFlight: outstandingEvents,
       mostInFlight: this.#options.bufferEvents,

@@ -59,6 +59,8 @@ export class Subscription {
   /** Pages in a row that were overtaken by retention while they were read. */
   #overtaken = 0
   #pagedMs: number | undefined
+  #isResting = false
+  #restedMs: number | undefined
   #trouble = ''
 
   constructor(feed: StreamFeed, subscriber: Subscriber<unknown>) {
@@ -80,6 +82,11 @@ export class Subscription {
     const tailMs = this.#state === 'joined' ? this.#feed.confirmedMs : undefined
     if (tailMs === undefined || this.#pagedMs === undefined) return tailMs ?? this.#pagedMs
     return Math.max(tailMs, this.#pagedMs)
+  }
+
+  /** When it last began to ask again after its owner had had all it could take; undefined before that. */
+  get restedMs(): number | undefined {
+    return this.#restedMs
   }
 
   /** Whether it asks for nothing, because its owner has all it can take. */
@@ -167,8 +174,15 @@ export class Subscription {
   }
 
   readonly #pump = (): void => {
-    if (this.#state !== 'paging' || this.#requested || !this.#hasCredit(0.5)) return
-    if (!this.#feed.readAhead.admits(this.#pagedBytes, this.#pump)) return
+    if (this.#state !== 'paging' || this.#requested) return
+    if (!this.#hasCredit(0.5) || !this.#feed.readAhead.admits(this.#pagedBytes, this.#pump)) {
+      this.#isResting = true
+      return
+    }
+    if (this.#isResting) {
+      this.#isResting = false
+      this.#restedMs = this.#feed.nowMs()
+    }
     this.#requested = true
     const run = this.#run
     void this.#feed.page(this).then(
@@ -268,6 +282,7 @@ export class Subscription {
     if (this.#pagedBytes > 0) this.#feed.readAhead.release(this.#pagedBytes)
     this.#pagedBytes = 0
     this.#requested = false
+    this.#isResting = false
     this.#run++
     this.#state = 'suspended'
   }

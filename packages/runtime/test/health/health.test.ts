@@ -110,6 +110,47 @@ test('a paused consumer and one whose handlers are at their limit are well', asy
   await waitFor(() => busy.health().inFlight === 0, { describe: 'health to change' })
 })
 
+test.each(['consumer', 'group'] as const)(
+  'a %s that was busy for long is not red when it reads again, nor green when Redis has gone meanwhile',
+  async (kind) => {
+    await using server = await startRedis()
+    await using proxy = await startFaultProxy(server)
+    await using millrace = await connect(proxy.url, quick)
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let started = 0
+    const reader =
+      kind === 'consumer'
+        ? millrace.consumer(orders, { name: 'slow', maxInFlight: 1, leaseMs: 1_000 })
+        : millrace.consumerGroup(orders, { name: 'slow', prefetch: 1, leaseMs: 1_000 })
+    reader.start(() => gates[started++]?.promise)
+    await reader.ready
+    await millrace.publish(orders, [{ order: 'a' }, { order: 'b' }, { order: 'c' }])
+    const longAgoMs = 2 * quick.blockMs + 3_000
+    await waitFor(() => (reader.health().confirmedAgoMs ?? 0) > longAgoMs, {
+      describe: 'no read to have come back for long',
+    })
+    expect(reader.health().state).toBe('busy')
+    gates[0]?.resolve()
+    const states = new Set<string>()
+    await waitFor(
+      () => {
+        states.add(reader.health().state)
+        return started === 2
+      },
+      { describe: 'the next event to be started', everyMs: 1 },
+    )
+    expect(states).not.toContain('deaf')
+    proxy.blackhole('both')
+    await waitFor(() => !millrace.health().ready, { describe: 'red', timeoutMs: 25_000 })
+    expect(reader.health().state).toBe('deaf')
+    gates[1]?.resolve()
+    await proxy.heal()
+    await waitFor(() => millrace.health().ready, { describe: 'green', timeoutMs: 25_000 })
+    await reader.close()
+  },
+  60_000,
+)
+
 test('one that stands by is well, and is deaf when it hears nothing any more', async () => {
   await using server = await startRedis()
   await using proxy = await startFaultProxy(server)
