@@ -116,7 +116,8 @@ export class Tail implements TailDoor {
         : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
       const reading = this.#read(session, listed, count, blockMs)
       const strict = listed.filter(({ feed }) => feed.missesNothing)
-      const reply = strict.length === 0 ? await reading : await this.#strictly(session, strict, reading)
+      const reply =
+        strict.length === 0 ? await reading : await this.#strictly(session, strict, reading)
       this.#reading = undefined
       const dispatched = this.#dispatch(listed, reply, count)
       const events = typeof dispatched === 'number' ? dispatched : await dispatched
