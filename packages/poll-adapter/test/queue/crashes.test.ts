@@ -1,6 +1,14 @@
+import type { Message } from '@aws-sdk/client-sqs'
 import { waitFor } from '@millrace/testkit'
 import { describe, expect, it } from 'vitest'
-import { GROUP, QUEUE_URL, type QueueProcess, range, useQueues } from './queue-on-redis.ts'
+import {
+  GROUP,
+  numberIn,
+  QUEUE_URL,
+  type QueueProcess,
+  range,
+  useQueues,
+} from './queue-on-redis.ts'
 
 const bed = useQueues()
 
@@ -82,6 +90,51 @@ describe.each([
       return group !== undefined && group.pending === 0 && group.lag.events === 0
     }
   }, 180_000)
+
+  it('cannot delete what others have received while they hung', async () => {
+    const stream = bed.stream()
+    const millrace = await bed.millrace()
+    await millrace.publish(
+      stream,
+      range(5).map((n) => ({ n })),
+    )
+    const hung = bed.spawn({
+      stream: stream.name,
+      queueUrl: QUEUE_URL,
+      group: GROUP,
+      batch,
+      visibilityTimeout: 43_200,
+      handlerMs: 300,
+      failEvery: 1_000,
+    })
+    await waitFor(() => hung.lines.length === 5, { describe: 'all five received' })
+    hung.child.kill('SIGSTOP')
+    const received: number[] = []
+    const finish = Promise.withResolvers<void>()
+    const handle = async (message: Message): Promise<Message> => {
+      received.push(numberIn(message))
+      await finish.promise
+      return message
+    }
+    const deleted: number[] = []
+    const consumer = bed.consumer(await bed.client(stream), {
+      batchSize: 10,
+      ...(batch
+        ? { handleMessageBatch: (messages) => Promise.all(messages.map(handle)) }
+        : { handleMessage: handle }),
+    })
+    consumer.on('message_processed', (message) => deleted.push(numberIn(message)))
+    await waitFor(() => received.length > 0, { describe: 'the messages of the one that hangs' })
+    hung.child.kill('SIGCONT')
+    await waitFor(() => hung.lines.some((line) => line.startsWith('refused')), {
+      describe: 'the refusal',
+    })
+    expect(hung.lines.filter((line) => line.startsWith('deleted'))).toEqual([])
+    finish.resolve()
+    hung.child.kill('SIGKILL')
+    await waitFor(() => new Set(deleted).size === 5, { describe: 'all five deleted' })
+    expect(await bed.pending(stream)).toBe(0)
+  })
 
   it('leave their messages to others after a lease, whatever the visibility timeout', async () => {
     const stream = bed.stream()

@@ -21,7 +21,7 @@ export interface Order {
 /** A consumer process: what it has said so far, and ways to end it. */
 export interface QueueProcess {
   readonly child: ChildProcess
-  /** `received <n> <count>`, `handled <n> <count>`, `deleted <n> <count>`. */
+  /** `received <n> <count>`, `handled <n> <count>`, `deleted <n> <count>`, `refused <why>`. */
   readonly lines: readonly string[]
   readonly exited: Promise<unknown>
 }

@@ -74,6 +74,8 @@ const consumer = Consumer.create({
 consumer.on('message_processed', (message) => {
   say('deleted', message)
 })
-consumer.on('error', () => undefined)
+consumer.on('error', (error) => {
+  process.stdout.write(`refused ${error.message}\n`)
+})
 consumer.on('processing_error', () => undefined)
 consumer.start()
