@@ -11,13 +11,13 @@ export interface JoinTask {
 }
 
 /** Events of which one is poison, from the end of the warm-up on. */
-export const POISON_EVERY = 500
+const POISON_EVERY = 500
 
 export function isPoison(sequence: number, warmUp: number): boolean {
   return sequence >= warmUp && (sequence - warmUp) % POISON_EVERY === POISON_EVERY / 2
 }
 
-export type Handled = {
+type Handled = {
   /** How long each harmless event took from being sent to its handler, but for the warm-up. */
   readonly latenciesMs: readonly number[]
   /** The sequences of all that was handled, as often as it was. */
