@@ -56,10 +56,14 @@ export class FleetNode {
   /** Runs commands in order, a few at a time. Never rejects; after the signal nothing more is sent. */
   async run(commands: readonly Command[], signal: AbortSignal): Promise<Reply[]> {
     const replies: Reply[] = []
-    while (replies.length < commands.length) {
-      const next = commands.slice(replies.length, replies.length + COMMANDS_AT_ONCE)
-      replies.push(...(await this.#runTogether(next, signal)))
+    let sent: Promise<Reply[]> | undefined
+    for (let from = 0; from < commands.length; from += COMMANDS_AT_ONCE) {
+      // The server works on these while the answers before them are read.
+      const next = this.#runTogether(commands.slice(from, from + COMMANDS_AT_ONCE), signal)
+      if (sent !== undefined) replies.push(...(await sent))
+      sent = next
     }
+    if (sent !== undefined) replies.push(...(await sent))
     return replies
   }
 
