@@ -10,7 +10,7 @@ import type { PressureFigures } from './pressure.ts'
  * batch in the same turn, not a part of the append script: what is missing here (a right, a field) must never
  * fail a batch, and the same script serves while nothing is published.
  */
-export const figuresScript: Script = defineScript(
+const figuresScript: Script = defineScript(
   'figures',
   `#!lua flags=no-writes
 --[[ How far the slowest reader of a stream is behind, and how much memory the server uses. Reads no
