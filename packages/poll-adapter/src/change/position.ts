@@ -116,8 +116,11 @@ export class SourcePosition {
 
   /** Nobody knows any more what was last handled of these items, so each of them counts as changed. */
   doubt(keys: Iterable<string>): void {
-    for (const key of keys) this.#put(key, IN_DOUBT)
-    this.#distrustTag()
+    if (this.#cursors.kind !== 'snapshot') return
+    for (const key of keys) {
+      this.#put(key, IN_DOUBT)
+      this.#distrustTag()
+    }
   }
 
   /** The same place again, which then goes its own way. */

@@ -94,6 +94,18 @@ describe('a position', () => {
     expect(position.missing(new Set())).toEqual(['a'])
   })
 
+  it.each<CursorClass>([{ kind: 'exact', compare: compareCursors }, overlap, { kind: 'border' }])(
+    'keeps its place when items are in doubt, where there is a cursor ($kind)',
+    (cursors) => {
+      const position = new SourcePosition(cursors, 7)
+      position.doubt(['a'])
+      expect([position.cursor, position.known.size]).toEqual([7, 0])
+      const snapshot = new SourcePosition({ kind: 'snapshot' }, '"tag"')
+      snapshot.doubt([])
+      expect(snapshot.from).toBe('"tag"')
+    },
+  )
+
   it('is the same again after all it told to store was stored', () => {
     const taken = fc.array(
       fc.tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 60 })),

@@ -28,7 +28,7 @@ async function manyRounds(kind: Kind, rounds: number, kills: boolean): Promise<A
     for (const state of round()) {
       await moving.switchTo(state, async () => {
         await delay(random() * 40)
-        if (!kills || random() < 0.8) return
+        if (!kills || random() < 0.88) return
         // Most often one that runs the poller, whether it acts or stands by.
         const [children, start] =
           random() < 0.8

@@ -27,5 +27,6 @@ createPoller<Flight, Flight | null>(millrace, defineStream<Flight | null>(stream
   },
   intervalMs: 15,
   lookEveryMs: 25,
-  leaseMs: 600,
+  // Long enough for a busy machine; who was killed on this host is replaced at once.
+  leaseMs: 2_000,
 }).start()

@@ -80,7 +80,10 @@ describe('a step', () => {
     const extension = (await bed.open()).extension(bed.stream(), 'test')
     await lease(extension.key('lease'), '1-a')
     const names = Array.from({ length: 1_700 }, (_, i) => `item-${i}`)
-    const index = (set: readonly string[], remove: readonly string[]): Step<Reading>['index'] => ({
+    const index = (
+      set: readonly string[],
+      remove: readonly string[],
+    ): NonNullable<Step<Reading>['index']> => ({
       name: 'index',
       set: new Map(set.map((name) => [name, 'hash'])),
       remove,
