@@ -1,7 +1,7 @@
 import { channels, type SettledDelivery } from '../diagnostics.ts'
 
-/** A message to whoever counts is not to grow without bound. */
-const MOST_IN_ONE_MESSAGE = 1_024
+/** Few enough that what was told is gone before the garbage collector would have to move it. */
+const MOST_IN_ONE_MESSAGE = 128
 
 /**
  * Gathers what became of deliveries, so that whoever counts them is told once in a turn of the event
