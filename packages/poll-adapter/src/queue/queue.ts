@@ -47,6 +47,8 @@ export class Queue {
   /** When messages were received first that came back since. */
   readonly #firstReceives = new Map<string, number>()
   #group: ConsumerGroup<unknown> | undefined
+  /** Why the last group stopped, until a receive has said so. */
+  #failure: Error | undefined
   #closing: Promise<void> | undefined
 
   constructor(millrace: Millrace, options: ResolvedQueueOptions, clock: Clock) {
@@ -72,14 +74,7 @@ export class Queue {
         `${this.#receipts.size} messages of ${this.options.url} are in flight in this process`,
       )
     }
-    const group = this.#member()
-    try {
-      await this.#within(group.ready, signal)
-    } catch (error) {
-      // A consumer that asks again at once must not become a storm.
-      await pause(this.#clock, FAILURE_PAUSE_MS, signal)
-      throw error
-    }
+    const group = await this.#ready(signal)
     return await this.#wait(group, request, Math.max(waitMs, SHORT_POLL_MS), signal)
   }
 
@@ -107,6 +102,20 @@ export class Queue {
   close(deadlineMs: number): Promise<void> {
     this.#closing ??= this.#close(deadlineMs)
     return this.#closing
+  }
+
+  async #ready(signal: AbortSignal | undefined): Promise<ConsumerGroup<unknown>> {
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      const group = this.#member()
+      await this.#within(group.ready, signal)
+      return group
+    } catch (error) {
+      this.#failure = undefined
+      // A consumer that asks again at once must not become a storm.
+      await pause(this.#clock, FAILURE_PAUSE_MS, signal)
+      throw error
+    }
   }
 
   #member(): ConsumerGroup<unknown> {
@@ -137,7 +146,10 @@ export class Queue {
       this.#receipts.releaseAll()
       this.#receivers.finishAll()
     }
-    group.done.then(ended, ended)
+    group.done.then(ended, (error: Error) => {
+      this.#failure = error
+      ended()
+    })
     return group
   }
 

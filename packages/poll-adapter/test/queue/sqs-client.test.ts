@@ -139,6 +139,36 @@ describe('a receive', () => {
     await expect(receive(client, {})).rejects.toMatchObject({ name: 'OverLimit' })
   })
 
+  it('fails when its group cannot go on, and works again once that is mended', async () => {
+    const stream = bed.stream()
+    const client = await bed.client(stream)
+    const redis = bed.server.client()
+    const key = `mr:{${stream.name}}${stream.name}`
+    expect(await receive(client, { WaitTimeSeconds: 0 })).toEqual([])
+    await redis.set(key, 'not a stream')
+    const failure = await waitFor(
+      () =>
+        receive(client, { WaitTimeSeconds: 1 }).then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      { describe: 'the failure' },
+    )
+    expect(failure).toMatchObject({ name: 'InternalFailure', $fault: 'server' })
+    await redis.del(key)
+    const millrace = await bed.millrace()
+    await millrace.publish(stream, { n: 3 })
+    const messages = await waitFor(
+      () =>
+        receive(client, { WaitTimeSeconds: 1 }).then(
+          (some) => some.length > 0 && some,
+          () => undefined,
+        ),
+      { describe: 'the message' },
+    )
+    expect(messages.map(numberIn)).toEqual([3])
+  })
+
   it('refuses what SQS refuses', async () => {
     const client = await bed.client(bed.stream())
     await expect(receive(client, { MaxNumberOfMessages: 11 })).rejects.toMatchObject({
