@@ -1,31 +1,13 @@
 import { open, writeFile } from 'node:fs/promises'
-import { backpressure } from './backpressure/benchmark.ts'
+import { benchmarks } from './benchmarks.ts'
 import { type Command, parseCommandLine, usage, UsageError } from './command-line.ts'
-import { fanout } from './fanout/benchmark.ts'
 import { describeEnvironment } from './harness/environment.ts'
 import { describe, type Report } from './harness/report.ts'
 import { type Benchmark, Workbench } from './harness/workbench.ts'
 import { Interrupted, listenForSignals } from './interruption.ts'
-import { latency } from './latency/benchmark.ts'
-import { longPolls } from './long-polls/benchmark.ts'
-import { metrics } from './metrics/benchmark.ts'
-import { poison } from './poison/benchmark.ts'
-import { retention } from './retention/benchmark.ts'
-import { throughput } from './throughput/benchmark.ts'
 
 /** As shells have it for SIGINT. */
 const INTERRUPTED = 130
-
-const benchmarks: readonly Benchmark[] = [
-  throughput,
-  latency,
-  fanout,
-  longPolls,
-  metrics,
-  retention,
-  backpressure,
-  poison,
-]
 
 const exitCode = await main(process.argv.slice(2))
 // An interrupted benchmark has things under way that nobody waits for.

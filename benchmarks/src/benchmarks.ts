@@ -1,0 +1,21 @@
+import { backpressure } from './backpressure/benchmark.ts'
+import { fanout } from './fanout/benchmark.ts'
+import type { Benchmark } from './harness/workbench.ts'
+import { latency } from './latency/benchmark.ts'
+import { longPolls } from './long-polls/benchmark.ts'
+import { metrics } from './metrics/benchmark.ts'
+import { poison } from './poison/benchmark.ts'
+import { retention } from './retention/benchmark.ts'
+import { throughput } from './throughput/benchmark.ts'
+
+/** All that `npm run bench` can run, in the order in which they are listed and reported. */
+export const benchmarks: readonly Benchmark[] = [
+  throughput,
+  latency,
+  fanout,
+  longPolls,
+  metrics,
+  retention,
+  backpressure,
+  poison,
+]
