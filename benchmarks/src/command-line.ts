@@ -9,6 +9,7 @@ export type Command =
       readonly quick: boolean
       readonly minutes: number | undefined
       readonly policies: readonly string[]
+      readonly fullGrid: boolean
     }
 
 /** The command line makes no sense; the message says why. */
@@ -37,6 +38,7 @@ export function parseCommandLine(args: readonly string[], benchmarks: readonly s
     quick: values.quick ?? false,
     minutes,
     policies: values.policy ?? [],
+    fullGrid: values['full-grid'] ?? false,
   }
 }
 
@@ -55,6 +57,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).j
   --quick        less of everything, and loose bounds that hold on a machine that does other work too
   --minutes <n>  how long to measure, for a benchmark that measures over time
   --policy <p>   only this policy, for a benchmark that has some; may be repeated
+  --full-grid    every cell of the grid, for a benchmark that has one; takes much longer
   --help         this text
 
 A Redis of its own is started for the run, and emptied between the variants; REDIS_URL is not used.
@@ -69,6 +72,7 @@ function parse(args: readonly string[]): {
     quick?: boolean | undefined
     minutes?: string | undefined
     policy?: string[] | undefined
+    'full-grid'?: boolean | undefined
   }
   positionals: string[]
 } {
@@ -82,6 +86,7 @@ function parse(args: readonly string[]): {
         quick: { type: 'boolean' },
         minutes: { type: 'string' },
         policy: { type: 'string', multiple: true },
+        'full-grid': { type: 'boolean' },
       },
     })
   } catch (error) {

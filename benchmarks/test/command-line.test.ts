@@ -12,6 +12,7 @@ test('a benchmark is run in full unless --quick is given', () => {
     quick: false,
     minutes: undefined,
     policies: [],
+    fullGrid: false,
   })
   expect(parse('--quick', 'latency', '--json', 'out.json')).toEqual({
     is: 'run',
@@ -20,6 +21,7 @@ test('a benchmark is run in full unless --quick is given', () => {
     quick: true,
     minutes: undefined,
     policies: [],
+    fullGrid: false,
   })
 })
 

@@ -9,10 +9,13 @@ type OutputOf<A> = A extends (input: never) => infer Output ? Awaited<Output> : 
 
 /** A program in a process of its own; disposal ends it. */
 export interface ProgramProcess<Program extends Asks> extends AsyncDisposable {
+  readonly pid: number
   ask<Name extends keyof Program & string>(
     name: Name,
     input: InputOf<Program[Name]>,
   ): Promise<OutputOf<Program[Name]>>
+  /** Sends a signal; for SIGKILL, resolves once the process is gone. What it was asked for is rejected. */
+  kill(signal: 'SIGCONT' | 'SIGKILL' | 'SIGSTOP'): Promise<void>
 }
 
 export interface StartOptions {
@@ -33,6 +36,15 @@ export function startProgram<Program extends Asks>(
   return new ForkedProgram<Program>(basename(path), child)
 }
 
+/**
+ * Those that run. They end with the channel when this process does, but one that was stopped would not
+ * hear of it.
+ */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 interface Outstanding {
   readonly resolve: (output: unknown) => void
   readonly reject: (error: Error) => void
@@ -44,17 +56,31 @@ class ForkedProgram<Program extends Asks> implements ProgramProcess<Program> {
   readonly #outstanding = new Map<number, Outstanding>()
   readonly #exited: Promise<unknown>
   #asked = 0
+  #stopped = false
 
   constructor(name: string, child: ChildProcess) {
     this.#name = name
     this.#child = child
     this.#exited = once(child, 'exit')
+    running.add(child)
     child.on('message', (message) => {
       this.#settle(message as Answer)
     })
     child.on('exit', (code, signal) => {
+      running.delete(child)
       this.#rejectAll(new Error(`${name} ended early (${signal ?? `exit code ${String(code)}`})`))
     })
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error(`${this.#name} could not be started`)
+    return this.#child.pid
+  }
+
+  async kill(signal: 'SIGCONT' | 'SIGKILL' | 'SIGSTOP'): Promise<void> {
+    this.#child.kill(signal)
+    this.#stopped = signal === 'SIGSTOP'
+    if (signal === 'SIGKILL') await this.#exited
   }
 
   async ask<Name extends keyof Program & string>(
@@ -72,6 +98,7 @@ class ForkedProgram<Program extends Asks> implements ProgramProcess<Program> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stopped) this.#child.kill('SIGKILL')
     if (this.#child.connected) this.#child.disconnect()
     await this.#exited
   }

@@ -12,6 +12,8 @@ export interface Findings {
   readonly rounds: readonly Sample[]
   /** What was measured over time, where that was the point. */
   readonly series?: readonly Series[]
+  /** Tables and sentences for a person, beside what all benchmarks have. */
+  readonly notes?: readonly string[]
 }
 
 /** The content of the `--json` file. */
@@ -25,6 +27,7 @@ export function describe(report: Report): string {
   const { environment, criteria, ratios, values } = report
   return [
     ...(report.series ?? []).map(plot),
+    ...(report.notes ?? []),
     `${report.benchmark} on ${environment.machine}, ${environment.cpus} CPUs, Node ${environment.node}, ${environment.redis}`,
     table(
       ['value', ''],

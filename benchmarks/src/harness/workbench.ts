@@ -14,7 +14,11 @@ export interface Benchmark {
   /** One line for `--help`. */
   readonly summary: string
   /** Which options of the command line mean something to it, and the policies that it knows. */
-  readonly takes?: { readonly minutes: true; readonly policies: readonly string[] }
+  readonly takes?: {
+    readonly minutes?: true
+    readonly policies?: readonly string[]
+    readonly fullGrid?: true
+  }
   run(bench: Workbench): Promise<Findings>
 }
 
@@ -24,6 +28,8 @@ export interface WorkbenchOptions {
   readonly minutes: number | undefined
   /** What to measure; everything when empty. */
   readonly policies: readonly string[]
+  /** Every cell of a grid, not only those that say something. */
+  readonly fullGrid: boolean
   readonly tell: (line: string) => void
 }
 
@@ -32,6 +38,7 @@ export class Workbench implements AsyncDisposable {
   readonly quick: boolean
   readonly minutes: number | undefined
   readonly policies: readonly string[]
+  readonly fullGrid: boolean
   readonly tell: (line: string) => void
   readonly #server: ProvidedRedis
   readonly #admin: Redis
@@ -43,6 +50,7 @@ export class Workbench implements AsyncDisposable {
     this.quick = options.quick
     this.minutes = options.minutes
     this.policies = options.policies
+    this.fullGrid = options.fullGrid
     this.tell = options.tell
   }
 
