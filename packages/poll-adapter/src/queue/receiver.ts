@@ -15,8 +15,8 @@ export interface Receiver {
 }
 
 /**
- * The receives that wait, first come, first served. A receive is answered in the first turn of the event
- * loop that brings it no further message, so that it takes along what one read of the stream has brought.
+ * The receives that wait, first come, first served. A receive is answered as soon as turns of the event loop
+ * bring it no further message, so that it takes along what one read of the stream has brought.
  */
 export class Receivers {
   readonly #waiting = new Set<Receiver>()
@@ -55,14 +55,21 @@ export class Receivers {
   }
 }
 
-/** @param before how many messages it had a turn ago */
-function finishWhenQuiet(receiver: Receiver, before: number): void {
+/** Handlers that take their time are started over several turns, each after a check of this one. */
+const QUIET_TURNS = 2
+
+/**
+ * @param before how many messages it had a turn ago
+ * @param quiet for how many turns nothing has come
+ */
+function finishWhenQuiet(receiver: Receiver, before: number, quiet = 0): void {
   const { length } = receiver.messages
-  if (length === before || length >= receiver.request.max) {
+  const turns = length === before ? quiet + 1 : 0
+  if (turns >= QUIET_TURNS || length >= receiver.request.max) {
     receiver.finish()
     return
   }
   setImmediate(() => {
-    finishWhenQuiet(receiver, length)
+    finishWhenQuiet(receiver, length, turns)
   })
 }
