@@ -33,6 +33,7 @@ serve({
       p95Ms: p95,
       p99Ms: p99,
       maxMs: max,
+      ...latencies.curve(),
       within500Ms: latencies.shareWithin(500),
       cpuMs: stop().cpuMs,
     }

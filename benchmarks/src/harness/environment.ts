@@ -28,14 +28,23 @@ export function describeEnvironment(serverVersion: string): Environment {
   }
 }
 
+/** Whatever a result depends on. */
+const measuredPaths = [
+  ':/',
+  ':(top,exclude)benchmarks/results',
+  ':(top,exclude,glob)**/*.md',
+  ':(top,exclude,glob)**/*.html',
+]
+
 function commit(): string {
   const git = (...args: string[]): string =>
     execFileSync('git', args, { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'ignore'] })
       .toString()
       .trim()
   try {
-    const changed = git('status', '--porcelain', '--untracked-files=no') !== ''
-    return `${git('rev-parse', 'HEAD')}${changed ? ' with changes' : ''}`
+    // Results and the pages made of them change while the benchmarks are run one after the other.
+    const changed = git('status', '--porcelain', '--untracked-files=no', '--', ...measuredPaths)
+    return `${git('rev-parse', 'HEAD')}${changed === '' ? '' : ' with changes'}`
   } catch {
     return 'unknown: not a git checkout'
   }

@@ -18,7 +18,17 @@ export interface ReceiveTask {
   readonly latencyBudgetMs?: number
 }
 
-export type Received = {
+/** What is needed, besides percentiles that are figures in their own right, to draw a distribution. */
+export type Curve = {
+  readonly p1Ms: number
+  readonly p10Ms: number
+  readonly p25Ms: number
+  readonly p75Ms: number
+  readonly p90Ms: number
+  readonly p999Ms: number
+}
+
+export type Received = Curve & {
   readonly p50Ms: number
   readonly p95Ms: number
   readonly p99Ms: number

@@ -1,4 +1,5 @@
-import { type Spread, shareWithin, spreadOf } from '../harness/statistics.ts'
+import { percentile, type Spread, shareWithin, spreadOf } from '../harness/statistics.ts'
+import type { Curve } from '../latency/program.ts'
 import { nowUs } from './timed-event.ts'
 
 /** Collects how long events took from being sent to being handled, and whether each came once. */
@@ -34,6 +35,18 @@ export class Latencies {
 
   spread(): Spread {
     return spreadOf(this.#latenciesMs)
+  }
+
+  curve(): Curve {
+    const sorted = Float64Array.from(this.#latenciesMs).toSorted()
+    return {
+      p1Ms: percentile(sorted, 0.01),
+      p10Ms: percentile(sorted, 0.1),
+      p25Ms: percentile(sorted, 0.25),
+      p75Ms: percentile(sorted, 0.75),
+      p90Ms: percentile(sorted, 0.9),
+      p999Ms: percentile(sorted, 0.999),
+    }
   }
 
   shareWithin(limitMs: number): number {

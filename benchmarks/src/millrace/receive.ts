@@ -35,6 +35,7 @@ serve({
       p95Ms: p95,
       p99Ms: p99,
       maxMs: max,
+      ...latencies.curve(),
       within500Ms: latencies.shareWithin(500),
       handledWithin100Ms: shareWithin(handledAfterMs, 100),
       cpuMs: stop().cpuMs,
