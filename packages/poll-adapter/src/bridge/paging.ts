@@ -40,6 +40,7 @@ export async function readPage<Item>(
   options: FetchOptions,
 ): Promise<Read<Item>> {
   const page = await fetchPage(source, from, options)
+  position.beginPage()
   if (page.notModified === true) return { news: [], end: page.cursor, more: false }
   const news: Found<Item>[] = []
   const seen = new Set<string>()
@@ -50,7 +51,8 @@ export async function readPage<Item>(
     const identity = source.cursors.kind === 'snapshot' ? change.key : change.id
     if (seen.has(identity)) continue
     seen.add(identity)
-    if (!position.knows(change)) news.push({ change, item })
+    if (position.knows(change)) position.meet(change)
+    else news.push({ change, item })
   }
   if (source.cursors.kind === 'exact') assertRising(source.cursors, news)
   if (source.cursors.kind === 'snapshot') {

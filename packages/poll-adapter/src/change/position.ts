@@ -29,6 +29,8 @@ export class SourcePosition {
   #set = new Map<string, string>()
   readonly #remove = new Set<string>()
   #cursorChanged = false
+  /** Known changes that came by since the last border: they lie before the next one. */
+  readonly #met = new Set<string>()
 
   constructor(
     cursors: CursorClass,
@@ -94,6 +96,7 @@ export class SourcePosition {
         return
       case 'border':
         this.#put(change.id, '')
+        this.#met.add(change.id)
         return
       case 'snapshot':
         if (change.deleted) this.#drop(change.key)
@@ -105,13 +108,25 @@ export class SourcePosition {
     }
   }
 
+  /** A change that is known came by, on whichever way is followed now. */
+  meet(change: Change): void {
+    if (this.#cursors.kind === 'border') this.#met.add(change.id)
+  }
+
+  /** Another way is followed from here on, or a page is asked for again. */
+  beginPage(): void {
+    this.#met.clear()
+  }
+
   /** A whole page is done; where cursors are opaque the position is its end now. */
   passBorder(cursor: Cursor | undefined): void {
     if (this.#cursors.kind === 'exact' || this.#cursors.kind === 'overlap') return
     if (cursor === undefined || cursor === this.#cursor) return
     this.#cursor = cursor
     this.#cursorChanged = true
-    if (this.#cursors.kind === 'border') for (const id of [...this.#known.keys()]) this.#drop(id)
+    // The other way may have brought changes that lie behind this border: those stay known.
+    for (const id of this.#met) this.#drop(id)
+    this.#met.clear()
   }
 
   /** Nobody knows any more what was last handled of these items, so each of them counts as changed. */

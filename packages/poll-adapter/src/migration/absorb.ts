@@ -31,7 +31,8 @@ export async function absorb<Item, Data>(
       }
       const change = changeOf(event)
       if (change === undefined || cut.leavesOut(event.id)) continue
-      if (!seat.position.knows(change)) seat.position.take(change)
+      if (seat.position.knows(change)) seat.position.meet(change)
+      else seat.position.take(change)
       seat.position.passBorder(change.cursor)
     }
   } finally {

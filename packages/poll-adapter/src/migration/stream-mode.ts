@@ -59,6 +59,7 @@ class StreamFeed<Item, Data> {
 
   async run(): Promise<void> {
     const { millrace, stream, options } = this.#seat.scope
+    this.#seat.position.beginPage()
     const consumer = millrace.consumer(stream, {
       name: options.name,
       from: { id: this.#seat.stored.startId === '' ? '0-0' : this.#seat.stored.startId },
@@ -146,7 +147,8 @@ class StreamFeed<Item, Data> {
     if (compareIds(event.id, this.#notedId === '' ? '0-0' : this.#notedId) > 0)
       this.#notedId = event.id
     if (change === undefined) return
-    if (!position.knows(change)) position.take(change)
+    if (position.knows(change)) position.meet(change)
+    else position.take(change)
     position.passBorder(change.cursor)
   }
 

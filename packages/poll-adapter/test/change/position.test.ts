@@ -82,6 +82,15 @@ describe('a position', () => {
     expect(position.known.size).toBe(0)
   })
 
+  it('with opaque cursors keeps what one way has brought from behind the other way’s border', () => {
+    const position = new SourcePosition({ kind: 'border' })
+    for (const id of ['a', 'b', 'c']) position.take(change(id, 0))
+    position.beginPage()
+    position.meet(change('a', 0))
+    position.passBorder('p1')
+    expect([...position.known.keys()]).toEqual(['b', 'c'])
+  })
+
   it('of a snapshot does not trust the tag of what was overtaken', () => {
     const position = new SourcePosition({ kind: 'snapshot' })
     position.take(change('a', 1))
