@@ -1,5 +1,6 @@
 import type { Criterion } from './criterion.ts'
 import type { Environment } from './environment.ts'
+import { figure } from './figure.ts'
 import type { Sample } from './samples.ts'
 import { plot, type Series } from './plot.ts'
 import { table } from './table.ts'
@@ -48,11 +49,4 @@ export function describe(report: Report): string {
       ]),
     ),
   ].join('\n\n')
-}
-
-/** Three significant digits are more than a benchmark knows; large numbers are kept whole. */
-function figure(value: number): string {
-  if (Number.isInteger(value)) return value.toLocaleString('en')
-  if (Math.abs(value) >= 1_000) return Math.round(value).toLocaleString('en')
-  return String(Number(value.toPrecision(3)))
 }
