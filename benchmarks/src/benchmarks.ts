@@ -3,6 +3,7 @@ import { fanout } from './fanout/benchmark.ts'
 import type { Benchmark } from './harness/workbench.ts'
 import { latency } from './latency/benchmark.ts'
 import { longPolls } from './long-polls/benchmark.ts'
+import { loss } from './loss/benchmark.ts'
 import { metrics } from './metrics/benchmark.ts'
 import { poison } from './poison/benchmark.ts'
 import { retention } from './retention/benchmark.ts'
@@ -13,6 +14,7 @@ export const benchmarks: readonly Benchmark[] = [
   throughput,
   latency,
   fanout,
+  loss,
   longPolls,
   metrics,
   retention,
