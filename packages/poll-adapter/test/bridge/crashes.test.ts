@@ -40,11 +40,10 @@ async function underFire(
   const last = wanted.at(-1)?.gate ?? ''
   await waitFor(
     async () => {
-      const all = await bed.redis.xrange(bed.key(stream), '-', '+')
-      const seen = new Set(all.map(([, fields]) => fields[fields.indexOf('h:change') + 1]))
-      return wanted.every(({ flight, version }) => seen.has(`${flight}@${version}`))
+      const seen = new Set((await bed.stored<Flight>(stream)).map(({ data }) => idOf(data)))
+      return wanted.every((flight) => seen.has(idOf(flight)))
     },
-    { describe: `everything up to ${last} (seed ${seed})`, everyMs: 100 },
+    { describe: `everything up to ${last} (seed ${seed})`, everyMs: 100, timeoutMs: 60_000 },
   )
   const stored = (await bed.stored<Flight>(stream)).map(({ data }) => data)
   for (const child of children) await child.end()
