@@ -62,8 +62,14 @@ export class Held {
   }
 }
 
+/** The ids of entries that left since somebody began to look, until they are disposed of. */
+export interface Departures extends Disposable {
+  has(id: string): boolean
+}
+
 /** Everything that this member holds, counted for credit. */
 export class Holdings {
+  readonly #departures = new Set<Set<string>>()
   readonly #byId = new Map<string, Held>()
   #parked = 0
   #settling = 0
@@ -104,6 +110,21 @@ export class Holdings {
     return this.#byId.values()
   }
 
+  /**
+   * Notes from now on what leaves. A list that Redis gives may be older than the answer that an entry of it
+   * is settled: such an entry is neither held any more nor unknown.
+   */
+  watchDepartures(): Departures {
+    const ids = new Set<string>()
+    this.#departures.add(ids)
+    return {
+      has: (id) => ids.has(id),
+      [Symbol.dispose]: () => {
+        this.#departures.delete(ids)
+      },
+    }
+  }
+
   add(held: Held): void {
     this.#byId.set(held.id, held)
     if (held.phase === 'parked') this.#parked++
@@ -138,6 +159,7 @@ export class Holdings {
   drop(held: Held): void {
     if (this.#byId.get(held.id) !== held) return
     this.#byId.delete(held.id)
+    for (const ids of this.#departures) ids.add(held.id)
     if (held.phase === 'parked') this.#parked--
     if (held.phase === 'settling') this.#settling--
     this.#bytes -= held.bytes

@@ -8,7 +8,7 @@ import { isRefusal, type PendingEntry, type Refusal } from './answers.ts'
 import type { GroupCommands } from './commands.ts'
 import type { GapWatch } from './gap-watch.ts'
 import type { Membership } from './membership.ts'
-import { compareHoldings, CountAlarm } from './reconcile.ts'
+import { compareHoldings, CountAlarm, neverHeld } from './reconcile.ts'
 import { type Claimable, judgeOthers, nothingSeen, type Observations } from './watch.ts'
 import type { Workbench } from './workbench.ts'
 
@@ -33,11 +33,15 @@ export class Keeper<Data> {
   readonly #refused: (membership: Membership, refusal: Refusal) => void
   readonly #gaps: GapWatch
   readonly #notePause: (pause: StreamPause | undefined) => void
+  readonly #caughtUp: () => Promise<void>
   readonly #facts: { readonly stream: string; readonly name: string }
   readonly #alarm = new CountAlarm()
   #observations: Observations = nothingSeen
   #claimable: readonly Claimable[] = []
   #claiming = false
+  /** Scripts that claim: how many were sent, and how many of those were answered or failed. */
+  #claimsSent = 0
+  #claimsDone = 0
   #comparing = false
 
   constructor(
@@ -48,6 +52,7 @@ export class Keeper<Data> {
     refused: (membership: Membership, refusal: Refusal) => void,
     gaps: GapWatch,
     notePause: (pause: StreamPause | undefined) => void,
+    caughtUp: () => Promise<void>,
     facts: { readonly stream: string; readonly name: string },
   ) {
     this.#core = core
@@ -57,6 +62,7 @@ export class Keeper<Data> {
     this.#refused = refused
     this.#gaps = gaps
     this.#notePause = notePause
+    this.#caughtUp = caughtUp
     this.#facts = facts
   }
 
@@ -137,7 +143,12 @@ export class Keeper<Data> {
       const room = clean ? this.#workbench.room : this.#workbench.quarantineRoom
       if (room === 0) return false
       const most = Math.min(room, CLAIM_PAGE)
-      const answer = await this.#commands.claim(identity, name, record, most, { signal })
+      this.#claimsSent++
+      const answer = await this.#commands
+        .claim(identity, name, record, most, { signal })
+        .finally(() => {
+          this.#claimsDone++
+        })
       if (answer === 'CHANGED') return true
       if (isRefusal(answer)) {
         this.#refused(this.#membership, answer)
@@ -164,19 +175,24 @@ export class Keeper<Data> {
   async #compare(): Promise<void> {
     if (this.#comparing) return
     this.#comparing = true
+    const { identity, signal } = this.#membership
+    const { holdings } = this.#workbench
+    using departures = holdings.watchDepartures()
     try {
-      const { identity, signal } = this.#membership
-      const { holdings } = this.#workbench
-      const first = await this.#commands.pending(identity, { signal })
+      const claims = this.#claimsDone
       const heldBefore = [...holdings.all()]
-      const second = await this.#commands.pending(identity, { signal })
-      if (isRefusal(first) || isRefusal(second)) return
-      // An acknowledgement may have overtaken the first list, but not both.
-      const inFirst = new Set(first.map((entry: PendingEntry) => entry.id))
-      const { unknown, missing } = compareHoldings(second, heldBefore, holdings)
-      const lost = unknown.filter((entry) => inFirst.has(entry.id))
-      this.#workbench.adopt(lost, { redelivered: false, quarantined: false })
+      const pending = await this.#commands.pending(identity, { signal })
+      if (isRefusal(pending)) return
+      const { unknown, missing } = compareHoldings(pending, heldBefore, holdings)
       await this.#workbench.restore(missing, this.#commands, this.#membership)
+      let lost: readonly PendingEntry[] = []
+      if (unknown.length > 0) {
+        // Answers go over several connections: that of a read or a claim may come after the list.
+        await this.#caughtUp()
+        if (signal.aborted || claims !== this.#claimsSent) return
+        lost = neverHeld(unknown, holdings, departures)
+        this.#workbench.adopt(lost, { redelivered: false, quarantined: false })
+      }
       this.#alarm.compared(lost.length + missing.length > 0)
     } catch (error) {
       this.#report('reconcile', error)

@@ -99,7 +99,10 @@ export class MemberLoop<Data> {
   }
 
   /** How its reading stands. */
-  reading(): Pick<ReadFacts, 'confirmedMs' | 'holdsLease' | 'isFull' | 'phase' | 'restedMs' | 'trouble'> {
+  reading(): Pick<
+    ReadFacts,
+    'confirmedMs' | 'holdsLease' | 'isFull' | 'phase' | 'restedMs' | 'trouble'
+  > {
     const nowMs = this.#core.clock.monotonicMs()
     return {
       phase: this.#everJoined ? 'reading' : 'starting',
@@ -260,6 +263,7 @@ export class MemberLoop<Data> {
       (asked) => {
         this.#ports.notePause(asked)
       },
+      () => this.#reader?.caughtUp() ?? Promise.resolve(),
       this.#facts,
     )
     this.#keeper = keeper

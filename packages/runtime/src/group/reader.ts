@@ -31,6 +31,8 @@ export class Reader {
   readonly #onReply: () => void
   readonly #onRested: () => void
   #outstanding: Promise<readonly RawEntry[]> | undefined
+  /** Resolved when the answer of the outstanding read was taken in, or will never be. */
+  #taken = Promise.withResolvers<void>()
   #abandon: (error: Error) => void = () => undefined
 
   constructor(
@@ -58,6 +60,14 @@ export class Reader {
     return this.#outstanding === undefined
   }
 
+  /**
+   * Resolves when nothing is under way any more of what Redis has given out so far: what was read is taken
+   * in, or the connection has ended.
+   */
+  caughtUp(): Promise<void> {
+    return this.#outstanding === undefined ? Promise.resolve() : this.#taken.promise
+  }
+
   /** Reads until the signal fires; whatever goes wrong is thrown, and the connection is then of no use. */
   async run(signal: AbortSignal): Promise<void> {
     // The connection may also end while nothing is wanted from it.
@@ -70,6 +80,7 @@ export class Reader {
       await this.#read(signal, either)
     } finally {
       off()
+      this.#taken.resolve()
     }
   }
 
@@ -116,6 +127,7 @@ export class Reader {
       const entries = await this.#outstanding
       this.#onReply()
       this.#sink.receive(entries)
+      this.#taken.resolve()
       // The next read is on its way while the handlers run.
       this.#next(signal)
       this.#sink.pump()
@@ -129,6 +141,7 @@ export class Reader {
       this.#outstanding = undefined
       return
     }
+    this.#taken = Promise.withResolvers()
     const read = this.#commands.read(this.#session, this.#identity, count, this.#binary)
     this.#outstanding = new Promise((resolve, reject) => {
       this.#abandon = reject

@@ -1,8 +1,8 @@
 import type { PendingEntry } from './answers.ts'
-import type { Held, Holdings } from './held.ts'
+import type { Departures, Held, Holdings } from './held.ts'
 
 export interface Differences {
-  /** Pending for the member, and it does not know them: a reply was lost. They were never started here. */
+  /** Pending for the member, and it does not know them: a reply was lost, or is under way. */
   readonly unknown: readonly PendingEntry[]
   /** Held by the member, and not pending for it: somebody took them out behind its back. */
   readonly missing: readonly Held[]
@@ -29,6 +29,18 @@ export function compareHoldings(
     (held) => !ids.has(held.id) && held.phase !== 'settling' && holdings.get(held.id) === held,
   )
   return { unknown, missing }
+}
+
+/**
+ * Which of them were never here: what was settled or given back since the list was asked for is in an older
+ * list still, and what was under way then has come meanwhile.
+ */
+export function neverHeld(
+  unknown: readonly PendingEntry[],
+  holdings: Pick<Holdings, 'has'>,
+  departures: Pick<Departures, 'has'>,
+): PendingEntry[] {
+  return unknown.filter(({ id }) => !holdings.has(id) && !departures.has(id))
 }
 
 /**
