@@ -158,13 +158,17 @@ describe('A producer with durability', () => {
     await durable.publish({ n: 0 })
     await replica.client().replicaof('NO', 'ONE')
     await primary.client().replicaof(replica.host, String(replica.port))
+    await primary.client().config('RESETSTAT')
     entrance.resetAll()
     const calls = Promise.all(range(20, 1).map((n) => durable.publish({ n })))
+    // What it says to a write, and to WAIT.
     const denied = async (): Promise<boolean> =>
-      /errorstat_READONLY:count=[1-9]/.test(String(await primary.client().info('errorstats')))
+      /errorstat_(?:READONLY|ERR):count=[1-9]/.test(
+        String(await primary.client().info('errorstats')),
+      )
     await waitFor(denied, { describe: 'the old primary to refuse' })
     leading.port = replica.port
-    entrance.resetAll()
+    entrance.finAll()
     await calls
     expect(await stored(replica)).toEqual(range(21))
     expect(await stored(primary)).toEqual(range(21))
