@@ -16,6 +16,7 @@ import { existsSync } from 'node:fs'
 export const commands = {
   demo: (args) => [program('the demo', 'apps/demo/src/main.ts', args)],
   bench: (args) => [program('the benchmark', 'benchmarks/src/main.ts', args)],
+  'bench:report': (args) => [program('the report', 'benchmarks/src/report/main.ts', args)],
   faults: (args) => [...redis(), program('the fault suite', 'apps/faults/src/main.ts', args)],
   test: (args) => [...redis(), tool('vitest', 'run', ...args)],
   lint: (args) => [tool('oxlint', '--deny-warnings', ...args)],
