@@ -1,3 +1,4 @@
+import { parsePauses, PAUSED_FIELD, type StreamPause } from '../admin/pauses.ts'
 import { evaluate } from '../connection/script.ts'
 import { parseAttempts } from '../consumer/attempts.ts'
 import { inRanges, parseRanges } from '../consumer/ranges.ts'
@@ -7,13 +8,16 @@ import { reportedGap } from '../retention/gap.ts'
 import { FOREIGN_FIELD } from '../retention/names.ts'
 import type { Gap } from '../errors.ts'
 import { idTimeMs } from '../stream/stream-id.ts'
-import { inspectScript, MOST_COUNTED } from './inspect-script.ts'
+import { inspectScript, MOST_COUNTED, MOST_COUNTED_IN_ALL } from './inspect-script.ts'
 
 /** How far something is behind. */
 export interface Lag {
   /** Events that were not processed yet. */
   readonly events: number
-  /** Whether that number is certain; it is an estimate after deletions far behind the end. */
+  /**
+   * Whether that number is certain. It is an estimate for whoever has more than a thousand events on either
+   * side, and beyond ten thousand counted for all.
+   */
   readonly known: boolean
   /** The age of the oldest unprocessed event, in milliseconds by the server's clock; 0 without lag. */
   readonly ms: number
@@ -93,6 +97,8 @@ export interface StreamReport {
   readonly lastId: string
   /** Memory of the stream in Redis, sampled. */
   readonly bytes: number
+  /** Who is paused by whoever administers the stream: of whom, since when, by whom and why. */
+  readonly pauses: readonly StreamPause[]
   readonly consumers: readonly ConsumerReport[]
   readonly groups: readonly GroupReport[]
 }
@@ -107,7 +113,13 @@ export async function inspectStream(
   const reply = await core.connections.call(
     'data',
     keys.tag,
-    (session) => evaluate(session, inspectScript, [keys.stream, keys.meta], [MOST_COUNTED]),
+    (session) =>
+      evaluate(
+        session,
+        inspectScript,
+        [keys.stream, keys.meta],
+        [MOST_COUNTED, MOST_COUNTED_IN_ALL],
+      ),
     { signal },
   )
   const raw = JSON.parse(String(reply)) as RawReport
@@ -125,6 +137,7 @@ export async function inspectStream(
     trimmed: raw.meta['trimmed'] ?? '',
     lastId: raw.lastId ?? '0-0',
     bytes: raw.bytes ?? 0,
+    pauses: parsePauses(raw.meta[PAUSED_FIELD] ?? ''),
     consumers: groups
       .filter((group) => group.state['kind'] === 'consumer')
       .map((group) => consumerReport(group, nowMs, raw.meta)),

@@ -35,6 +35,8 @@ test('a paused stream is consumed by nobody, in whatever process, until it is re
   expect(await admin.pause({ reason: 'again', by: 'ops' })).toEqual([
     { name: undefined, by: 'ops', reason: 'again', sinceMs: pause?.sinceMs },
   ])
+  expect((await admin.inspect()).pauses).toEqual(await admin.pauses())
+  expect((await admin.inspect()).pauses).toHaveLength(1)
   await waitFor(() => consumer.pausedBy.includes('admin') && member.pausedBy.includes('admin'), {
     describe: 'both to hear of it',
   })
