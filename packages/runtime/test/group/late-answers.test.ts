@@ -38,9 +38,14 @@ class HeldBack {
   }
 }
 
+/** A method as it is, to be called on whatever it is replaced on. */
+function methodOf<Owner, Name extends keyof Owner>(owner: Owner, name: Name): Owner[Name] {
+  return owner[name]
+}
+
 function holdLists(): HeldBack {
   const held = new HeldBack()
-  const { pending } = GroupCommands.prototype
+  const pending = methodOf(GroupCommands.prototype, 'pending')
   vi.spyOn(GroupCommands.prototype, 'pending').mockImplementation(function (
     this: GroupCommands,
     ...args
@@ -55,7 +60,7 @@ function holdLists(): HeldBack {
 
 function holdReads(): HeldBack {
   const held = new HeldBack()
-  const { read } = GroupCommands.prototype
+  const read = methodOf(GroupCommands.prototype, 'read')
   vi.spyOn(GroupCommands.prototype, 'read').mockImplementation(function (
     this: GroupCommands,
     ...args
@@ -70,7 +75,7 @@ function holdReads(): HeldBack {
 
 function holdTakes(): HeldBack {
   const held = new HeldBack()
-  const { take } = RedriveCommands.prototype
+  const take = methodOf(RedriveCommands.prototype, 'take')
   vi.spyOn(RedriveCommands.prototype, 'take').mockImplementation(function (
     this: RedriveCommands,
     ...args
@@ -99,7 +104,7 @@ function settledOf({ name }: EventStream<Order, Order>): { readonly count: numbe
 
 /** Resolves when the members of this process have compared what they hold so many times. */
 async function comparisons(n: number): Promise<void> {
-  const { pending } = GroupCommands.prototype
+  const pending = methodOf(GroupCommands.prototype, 'pending')
   let answered = 0
   vi.spyOn(GroupCommands.prototype, 'pending').mockImplementation(async function (
     this: GroupCommands,
