@@ -5,7 +5,10 @@ import { latency } from './latency/benchmark.ts'
 import { longPolls } from './long-polls/benchmark.ts'
 import { loss } from './loss/benchmark.ts'
 import { metrics } from './metrics/benchmark.ts'
+import { peers } from './peers/benchmark.ts'
 import { poison } from './poison/benchmark.ts'
+import { recovery } from './recovery/benchmark.ts'
+import { resources } from './resources/benchmark.ts'
 import { retention } from './retention/benchmark.ts'
 import { throughput } from './throughput/benchmark.ts'
 
@@ -17,6 +20,9 @@ export const benchmarks: readonly Benchmark[] = [
   loss,
   longPolls,
   metrics,
+  peers,
+  recovery,
+  resources,
   retention,
   backpressure,
   poison,
