@@ -35,6 +35,7 @@ function resultOf(name: string, text: string): Report {
 }
 
 function jsonOf(name: string, text: string): unknown {
+  if (text === '') throw new Error(`${name} is empty: its benchmark did not come to an end`)
   try {
     return JSON.parse(text)
   } catch (error) {

@@ -10,13 +10,16 @@ export interface BarsTask {
   readonly factor?: number
   /** Which variants are shown; all when left out. */
   readonly shows?: (variant: string) => boolean
+  /** What of the variant's name tells it from the others. @defaultValue all of it */
+  readonly nameOf?: (variant: string) => string
   readonly isOurs: (variant: string) => boolean
   readonly limits?: BarPlot['limits']
 }
 
 /** A figure of the variants beside one another; nothing when none has measured it. */
 export function bars(result: Report, task: BarsTask): BarPlot[] {
-  const { title, figure, unit, factor = 1, shows = () => true, isOurs, limits } = task
+  const { title, figure, unit, factor = 1, isOurs, limits } = task
+  const { shows = () => true, nameOf = (variant) => variant } = task
   const found = measured(result, figure).filter(({ variant }) => shows(variant))
   if (found.length === 0) return []
   return [
@@ -25,7 +28,7 @@ export function bars(result: Report, task: BarsTask): BarPlot[] {
       title,
       unit,
       bars: found.map(({ variant, value, rounds }) => ({
-        name: wordsOf(variant),
+        name: wordsOf(nameOf(variant)),
         value: value * factor,
         rounds: rounds.length > 1 ? rounds.map((one) => one * factor) : [],
         isOurs: isOurs(variant),

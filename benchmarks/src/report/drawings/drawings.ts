@@ -4,6 +4,7 @@ import { bars } from './bars.ts'
 import { fanoutPlots } from './fanout.ts'
 import { latencyPlots } from './latency.ts'
 import { overTime } from './over-time.ts'
+import { peersPlots } from './peers.ts'
 import { throughputPlots } from './throughput.ts'
 
 /** What is drawn of each benchmark, beside whatever it measured over time. */
@@ -11,6 +12,14 @@ const drawings: Readonly<Record<string, (result: Report) => Plot[]>> = {
   latency: latencyPlots,
   throughput: throughputPlots,
   fanout: fanoutPlots,
+  peers: peersPlots,
+  'long-polls': (result) =>
+    bars(result, {
+      title: 'p99 from publish to the answer of 1,000 waiting polls',
+      figure: 'p99Ms',
+      unit: 'ms',
+      isOurs: (variant) => variant !== 'floor',
+    }),
   recovery: (result) =>
     bars(result, {
       title: 'Until events flow again',
