@@ -63,6 +63,8 @@ class Round {
   readonly #ended = new AbortController()
   /** Who was reported and has not been active since. */
   #reported = new Set<string>()
+  /** Who was to be removed and could not be; that is told once. */
+  #unremovable = new Set<string>()
   #collecting = false
 
   constructor(core: Core, keys: StreamKeys) {
@@ -154,12 +156,29 @@ class Round {
     const { stream } = this.#newest()
     const names = new Set(abandoned.map(({ name }) => name))
     this.#reported = new Set([...this.#reported].filter((name) => names.has(name)))
-    for (const { name, kind, activeMs } of abandoned) {
-      if (this.#reported.has(name)) continue
-      this.#reported.add(name)
-      channels.abandoned.publish({ stream: stream.name, name, kind, activeMs })
-      if (stream.retention.abandoned !== 'remove' || kind === 'foreign') continue
-      await removeReader(this.#core, stream, name, kind, { signal: this.#ended.signal })
+    this.#unremovable = new Set([...this.#unremovable].filter((name) => names.has(name)))
+    for (const one of abandoned) {
+      const { name, kind, activeMs } = one
+      if (!this.#reported.has(name)) {
+        this.#reported.add(name)
+        channels.abandoned.publish({ stream: stream.name, name, kind, activeMs })
+      }
+      if (stream.retention.abandoned === 'remove') await this.#remove(stream, one)
+    }
+  }
+
+  /** What cannot be removed now is met again by the next sweep, and keeps nobody else from being removed. */
+  async #remove(stream: StreamLike, { name, kind, activeMs }: Abandoned): Promise<void> {
+    if (kind === 'foreign') return
+    const { signal } = this.#ended
+    try {
+      await removeReader(this.#core, stream, name, kind, { signal }, activeMs)
+    } catch (error) {
+      if (signal.aborted) throw error
+      // Somebody is at work under the name again.
+      if (isMillraceError(error, 'NAME_IN_USE') || this.#unremovable.has(name)) return
+      this.#unremovable.add(name)
+      this.#report(error)
     }
   }
 

@@ -9,8 +9,9 @@ export const removeScript: Script = defineScript(
 --[[ Removes the state and the native group of a consumer or consumer group. What it has not processed is
 then no reason any more to keep anything. Its dead letters stay, unless they are to go as well.
 KEYS 1 stream, 2 meta, 3 state, 4 dead letters, 5 redrive
-ARGV 1 name, 2 kind, 3 what was seen of holder or members, or '', 4 '1' to discard dead letters
-Answers {'OK'}, {'ABSENT'}, {'KIND', kind}, or {'HELD', what is seen, longest lease in ms}
+ARGV 1 name, 2 kind, 3 what was seen of holder or members, or '', 4 '1' to discard dead letters, 5 its last sign
+  of life in ms, if it is to go only while there is no later one, or ''
+Answers {'OK'}, {'ABSENT'}, {'KIND', kind}, {'BACK'}, or {'HELD', what is seen, longest lease in ms}
 ]]
 ${sightLua}
 local stream, meta, state, name = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
@@ -20,12 +21,15 @@ if not kind then
   return {'ABSENT'}
 end
 if kind ~= ARGV[2] then return {'KIND', kind} end
+-- Somebody may have come, worked and gone again since it was found abandoned.
+if ARGV[5] ~= '' and (tonumber(redis.call('HGET', state, 'active')) or 0) > tonumber(ARGV[5]) then return {'BACK'} end
 
 local sight, longest = sight_of(state, kind)
 if sight ~= '' and sight ~= ARGV[3] then return {'HELD', sight, longest} end
 
-redis.pcall('XGROUP', 'DESTROY', stream, name)
+-- First what a user may lack the right for, so that nothing is removed by half.
 redis.call('UNLINK', state)
+redis.pcall('XGROUP', 'DESTROY', stream, name)
 redis.call('HDEL', meta, '${NAME_FIELD}' .. name)
 if ARGV[4] == '1' then
   redis.call('UNLINK', KEYS[4], KEYS[5])

@@ -18,6 +18,7 @@ export interface RemoveOptions {
 /**
  * Removes everything that Redis keeps about a consumer or consumer group; answers false when there was
  * nothing. Where somebody holds the name, it waits for one lease to see whether that one is alive.
+ * @param silentSinceMs its last sign of life by the server's clock: if there is a later one, it stays
  * @throws MillraceError `NAME_IN_USE` when it is, or when the name is of the other kind
  */
 export async function removeReader(
@@ -26,6 +27,7 @@ export async function removeReader(
   name: string,
   kind: 'consumer' | 'group',
   options: RemoveOptions = {},
+  silentSinceMs?: number,
 ): Promise<boolean> {
   assertName('The name', name)
   throwProblems(
@@ -45,7 +47,7 @@ export async function removeReader(
           session,
           removeScript,
           [keys.stream, keys.meta, keys.state(name), keys.dead(name), keys.redrive(name)],
-          [name, kind, seen, options.discardDeadLetters === true ? '1' : ''],
+          [name, kind, seen, options.discardDeadLetters === true ? '1' : '', silentSinceMs ?? ''],
         ),
       { signal },
     )) as unknown[]

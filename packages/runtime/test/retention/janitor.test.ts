@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
+import { resolveConnectOptions } from '../../src/connection/options.ts'
+import { createCore } from '../../src/core.ts'
 import { channels } from '../../src/diagnostics.ts'
-import { compareIds, defineStream, type EventStream, type StreamOptions } from '../../src/index.ts'
+import {
+  compareIds,
+  defineStream,
+  type EventStream,
+  isMillraceError,
+  type StreamOptions,
+} from '../../src/index.ts'
+import { removeReader } from '../../src/retention/remove.ts'
 import { range, type Reading, useRedis } from '../open-millrace.ts'
 
 const bed = useRedis()
@@ -252,6 +261,57 @@ describe('Whoever is abandoned', () => {
     expect((await bed.redis.keys(`${bed.key(stream)}*`)).toSorted()).toEqual(
       ['', ':meta', ':producers'].map((suffix) => bed.key(stream) + suffix),
     )
+  })
+
+  it('is removed by a later sweep if it could not be at first, and keeps nobody from sweeping', async () => {
+    const stream = withRetention({ abandoned: 'remove', unread: 'keep', maxAgeMs: 1 })
+    await abandon(stream)
+    const acl = async (...rules: readonly string[]): Promise<unknown> =>
+      await bed.redis.call('acl', 'setuser', 'careful', ...rules)
+    await acl('reset', 'on', '>secret', '~*', '+@all', '-unlink')
+    const failures = bed.gather(channels.loopFailed)
+    const abandoned = bed.gather(channels.abandoned)
+    const swept = bed.gather(channels.swept)
+    const url = bed.server.url.replace('redis://', 'redis://careful:secret@')
+    const millrace = await bed.open(OFTEN, url)
+    millrace.producer(stream)
+    await waitFor(() => swept.length >= 4, { describe: 'some sweeps' })
+    const told = failures.filter(({ loop }) => loop === 'janitor')
+    expect(told.map(({ error }) => isMillraceError(error) && error.code)).toEqual([
+      'PERMISSION_DENIED',
+      'PERMISSION_DENIED',
+    ])
+    expect((await millrace.inspect(stream)).consumers).toHaveLength(1)
+    await acl('+unlink')
+    await waitFor(
+      async () => {
+        const { consumers, groups } = await millrace.inspect(stream)
+        return consumers.length === 0 && groups.length === 1
+      },
+      { describe: 'its end' },
+    )
+    expect(abandoned).toHaveLength(3)
+  })
+
+  it('stays if it has come, worked and gone again since it was found', async () => {
+    const stream = withRetention({ abandoned: 'remove' })
+    await abandon(stream)
+    const core = createCore(resolveConnectOptions(bed.server.url, {}))
+    bed.onClose(() => {
+      core.connections.close()
+    })
+    const before = (await serverMs()) - 8 * 86_400_000
+    const millrace = await bed.open(SELDOM)
+    await millrace.consumer(stream, { name: 'left' }).start(() => undefined).ready
+    await millrace.consumerGroup(stream, { name: 'gone' }).start(() => undefined).ready
+    await millrace.close()
+    expect(await removeReader(core, stream, 'left', 'consumer', {}, before)).toBe(false)
+    expect(await removeReader(core, stream, 'gone', 'group', {}, before)).toBe(false)
+    const { consumers } = await (await bed.open(SELDOM)).inspect(stream)
+    expect(consumers.map(({ name }) => name)).toEqual(['left'])
+    expect(
+      await removeReader(core, stream, 'left', 'consumer', {}, (await serverMs()) + 60_000),
+    ).toBe(true)
   })
 })
 
