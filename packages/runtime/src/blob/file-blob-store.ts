@@ -56,7 +56,10 @@ export function fileBlobStore(options: FileBlobStoreOptions): BlobStore {
       const temporary = join(incoming, `${process.pid}-${randomBytes(12).toString('hex')}`)
       try {
         await mkdir(incoming, { recursive: true })
-        tidied ??= removeAbandoned(incoming)
+        tidied ??= removeAbandoned(incoming).catch(() => {
+          // What others have left behind keeps nobody from storing; the next one tries again.
+          tidied = undefined
+        })
         await tidied
         await writeDurably(temporary, content, signal)
         await giveName(temporary, path, root)

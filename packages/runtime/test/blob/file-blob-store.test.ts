@@ -97,6 +97,19 @@ describe('a blob store in a directory', () => {
     ])
   })
 
+  test('stores although it cannot remove what others have left behind', async () => {
+    const path = await directory(bed)
+    await mkdir(join(path, '.incoming'))
+    // A directory in the place of a file is what no process leaves, and what cannot be removed as one.
+    const strange = join(path, '.incoming', '1-strange')
+    await mkdir(strange)
+    const longAgo = (Date.now() - 25 * 3_600_000) / 1_000
+    await utimes(strange, longAgo, longAgo)
+    const store = fileBlobStore({ directory: path })
+    for (const key of ['a/b', 'a/c']) await store.put(key, Buffer.from(key), options)
+    expect(await keysIn(store, 'a/')).toEqual(['a/b', 'a/c'])
+  })
+
   test('lists no links, so that nothing outside is ever collected', async () => {
     const path = await directory(bed)
     const store = fileBlobStore({ directory: path })
