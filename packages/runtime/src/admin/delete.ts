@@ -17,6 +17,9 @@ export interface DeleteReport {
   readonly blobs: number
 }
 
+/** What the script answers where there is nothing: `OK`, no events, no namespace, and no keys. */
+const EMPTY_REPLY = 3
+
 /** @throws MillraceError `NAME_IN_USE` */
 export async function deleteStream(
   core: Core,
@@ -25,7 +28,7 @@ export async function deleteStream(
 ): Promise<DeleteReport> {
   const keys = core.keysOf(stream)
   const companions = await extensionKeys(core, keys, signal)
-  const look = (seen: string): Promise<readonly unknown[]> =>
+  const ask = (seen: string, mode: '' | '1'): Promise<readonly unknown[]> =>
     core.connections.call(
       'data',
       keys.tag,
@@ -34,10 +37,17 @@ export async function deleteStream(
           session,
           deleteScript,
           [keys.stream, keys.meta, keys.producers, ...keys.idempotency, ...companions],
-          [evenIfInUse ? '*' : seen, dryRun ? '1' : ''],
+          [evenIfInUse ? '*' : seen, mode],
         ),
       { signal },
     ) as Promise<readonly unknown[]>
+  // Asked before, because nobody can tell any more when the answer to the deletion is lost.
+  const before = await ask('', '1')
+  const look = async (seen: string): Promise<readonly unknown[]> => {
+    if (dryRun) return before
+    const reply = await ask(seen, '')
+    return reply[0] === 'OK' && reply.length === EMPTY_REPLY ? before : reply
+  }
   const [outcome, ...reply] = (await lookTwice(core, look, signal, 'Deleting')).map(String)
   if (outcome === 'HELD') {
     const names = reply.slice(2).join(', ')
@@ -51,10 +61,11 @@ export async function deleteStream(
   }
   const [events, namespace = '', ...deleted] = reply
   const store = core.options.blobStore
-  const removed =
-    dryRun || blobs === 'keep' || namespace === '' || store === undefined
-      ? 0
-      : await removeAllBlobs(store, namespace, signal ?? core.connections.closed)
+  let removed = 0
+  if (!dryRun && blobs === 'delete' && store !== undefined) {
+    for (const one of new Set([namespace, String(before[2])]))
+      removed += await removeAllBlobs(store, one, signal ?? core.connections.closed)
+  }
   return { dryRun, events: Number(events), keys: deleted, blobs: removed }
 }
 

@@ -83,6 +83,13 @@ export async function replayRange(
   const start = startArgument(from)
   const end = endOf(to)
   if (dryRun) {
+    const kind = await core.connections.call(
+      'data',
+      keys.tag,
+      (session) => session.client.call('hget', keys.state(name), 'kind'),
+      { signal },
+    )
+    if (kind === null) throw absent(name, stream.name)
     const events = start === 'latest' ? 0 : await countEvents(core, keys, `(${start}`, end, signal)
     return { dryRun, events, complete: true, lastId: '' }
   }

@@ -79,6 +79,11 @@ describe('a replay', () => {
       await idle.close()
     }
     await bed.redis.del(`${bed.key(stream)}:redrive:idle`)
+    for (const dryRun of [true, false]) {
+      await expect(admin.replay('nobody', { from: 'earliest', dryRun })).rejects.toMatchObject({
+        code: 'STATE_INVALID',
+      })
+    }
     const first = await admin.replay('idle', { from: 'earliest', maxWaiting: 40 })
     expect(first).toEqual({ dryRun: false, events: 40, complete: false, lastId: ids[39] })
     const second = await admin.replay('idle', { from: { id: first.lastId }, maxWaiting: 100 })
@@ -171,6 +176,28 @@ describe('deleting a stream', () => {
     await waitFor(() => ['consumer 2', 'group 2'].every((one) => handled.includes(one)), {
       describe: 'the new stream',
     })
+  })
+
+  test('takes the blobs along although the answer of Redis was lost', async () => {
+    const stream = documents()
+    const { store, path } = await fileStore(bed)
+    const proxy = await bed.proxy()
+    const millrace = await bed.open({ blobStore: store }, proxy.url)
+    await millrace.publish(stream, { n: 1, text: text(2_000) })
+    // The server knows the script by then.
+    await millrace.admin(stream).delete({ dryRun: true })
+    expect(await filesIn(path)).toHaveLength(1)
+    // The first is the look before, the second the deletion itself.
+    let scripts = 0
+    const lost = proxy.dropNextReply(
+      (words) => words.includes(`${bed.key(stream)}:producers`) && ++scripts === 2,
+    )
+    const report = await millrace.admin(stream).delete()
+    await lost
+    expect(report).toMatchObject({ dryRun: false, events: 1, blobs: 1 })
+    expect(report.keys).toContain(bed.key(stream))
+    expect(await bed.redis.exists(bed.key(stream), `${bed.key(stream)}:meta`)).toBe(0)
+    expect(await filesIn(path)).toEqual([])
   })
 
   test('that is not there deletes nothing', async () => {
