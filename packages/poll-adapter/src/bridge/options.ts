@@ -35,7 +35,11 @@ export interface BridgeOptions<Item, Input = Item> {
    * @defaultValue 5_000
    */
   readonly maxIntervalMs?: number
-  /** How many items one fetch asks for. @defaultValue 500 */
+  /**
+   * How many items one fetch asks for. Above a limit of the source's own, the source has to say whether there is
+   * more (`hasMore`), else what it cuts off may be found late or, among equal cursors, never.
+   * @defaultValue 500
+   */
   readonly pageSize?: number
   /** How long one fetch may take, in milliseconds. @defaultValue 30_000 */
   readonly fetchTimeoutMs?: number

@@ -63,7 +63,7 @@ export async function readPage<Item>(
     const advanced = page.cursor !== undefined && page.cursor !== from
     return { news, end: page.cursor, more: advanced && (page.hasMore ?? news.length > 0) }
   }
-  const end = page.cursor ?? continuation(source, page.items, reached, options.limit)
+  const end = continuation(source, page, from, reached, options.limit)
   const advanced = end !== undefined && end !== from
   // What is read again may fill pages with nothing but known changes.
   const mayHaveMore =
@@ -81,17 +81,23 @@ export async function readPage<Item>(
 }
 
 /**
- * Where the next page begins, if the source does not say. What follows a full page may be as old as its last
- * item, and a source that answers only what is newer would leave it out: so the last cursor but one is asked
- * from again.
+ * Where the next page begins. What follows a page that was cut off may be as old as its last item, and a source
+ * that answers only what is newer would leave it out, also where it names that cursor itself: so the last cursor
+ * but one is asked from again. A page may be cut off below the limit, too, by a limit of the source's own.
  */
 function continuation<Item>(
   { cursors, changeOf }: Source<Item>,
-  items: readonly Item[],
+  { items, cursor: named, hasMore }: Page<Item>,
+  from: Cursor | undefined,
   reached: Cursor | undefined,
   limit: number,
 ): Cursor | undefined {
-  if (cursors.kind !== 'overlap' || items.length < limit || reached === undefined) return reached
+  if (cursors.kind !== 'overlap' || reached === undefined || items.length === 0) {
+    return named ?? reached
+  }
+  // A source that names another place than that of its last item knows how to go on from there.
+  if (named !== undefined && cursors.compare(named, reached) !== 0) return named
+  if (hasMore === false) return reached
   let before: Cursor | undefined
   for (const item of items) {
     const { cursor } = changeOf(item)
@@ -99,7 +105,13 @@ function continuation<Item>(
       before = furthest(cursors, before, cursor)
     }
   }
-  if (before !== undefined) return before
+  if (before !== undefined) {
+    // A source that answers what is as old as asked, too, has nothing to leave out.
+    const isInclusive = from !== undefined && cursors.compare(before, from) <= 0
+    return isInclusive ? reached : before
+  }
+  const isCut = hasMore ?? items.length >= limit
+  if (!isCut) return reached
   throw new PollAdapterError(
     'SOURCE_FAILED',
     `A whole page of ${items.length} items has the cursor ${String(reached)}; raise pageSize above the most items of one cursor`,

@@ -58,7 +58,11 @@ export interface PollerOptions<Item, Data = Item> {
    * @defaultValue true
    */
   readonly mayLeavePolling?: boolean
-  /** How many items one poll asks for. @defaultValue 500 */
+  /**
+   * How many items one poll asks for. Above a limit of the source's own, the source has to say whether there is
+   * more (`hasMore`), else what it cuts off may be found late or, among equal cursors, never.
+   * @defaultValue 500
+   */
   readonly pageSize?: number
   /** How long one poll may take, in milliseconds. @defaultValue 30_000 */
   readonly fetchTimeoutMs?: number
