@@ -4,7 +4,7 @@ import type { Flight } from './flight-source.ts'
 export type Kind = 'border' | 'exact' | 'overlap' | 'snapshot'
 
 /** How far back changes may appear late in these tests. */
-export const OVERLAP = 40
+const OVERLAP = 40
 
 /** The flights of an old system, seen through an endpoint of each class. */
 export function flightsOver(url: string, kind: Kind): Source<Flight> {

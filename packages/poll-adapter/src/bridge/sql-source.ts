@@ -9,7 +9,7 @@ import {
 } from '../change/source.ts'
 
 /** How rows are asked for, whatever the driver. */
-export interface SqlQuery<Row> {
+interface SqlQuery<Row> {
   /** Runs one query of the database at hand. */
   readonly query: (
     sql: string,

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { freePort } from '../../../testkit/src/server/free-port.ts'
 import { startCluster, startRedis, waitFor } from '@millrace/testkit'
 import { neededCommands } from '../../src/doctor/rights.ts'
 import { doctor, type DoctorReport, type Finding } from '../../src/index.ts'
@@ -73,7 +72,9 @@ test('a user with the rights on the page lacks none, and every other lack is nam
 })
 
 test('a server that cannot be reached or used is a finding', async () => {
-  const nobody = await doctor(`redis://127.0.0.1:${await freePort()}`, { deadlineMs: 300 })
+  const proxy = await bed.proxy()
+  await proxy.refuse()
+  const nobody = await doctor(proxy.url, { deadlineMs: 300 })
   expect(nobody).toMatchObject({
     healthy: false,
     findings: [{ check: 'access', severity: 'critical' }],
