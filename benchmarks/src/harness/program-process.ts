@@ -21,6 +21,11 @@ export interface ProgramProcess<Program extends Asks> extends AsyncDisposable {
 export interface StartOptions {
   /** More arguments for Node, such as `--expose-gc`. */
   readonly nodeArgs?: readonly string[]
+  /**
+   * A directory in which compiled code is kept from one start to the next, as if from a build: a process
+   * that finds all of it there starts faster and holds no compiler for TypeScript.
+   */
+  readonly compileCache?: string
 }
 
 /** Starts a program that calls `serve`; its own output goes to standard error. */
@@ -32,6 +37,9 @@ export function startProgram<Program extends Asks>(
   const child = fork(path, [], {
     execArgv: [...process.execArgv, ...(options.nodeArgs ?? [])],
     stdio: ['ignore', 2, 2, 'ipc'],
+    ...(options.compileCache === undefined
+      ? {}
+      : { env: { ...process.env, NODE_COMPILE_CACHE: options.compileCache } }),
   })
   return new ForkedProgram<Program>(basename(path), child)
 }

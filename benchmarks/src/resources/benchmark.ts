@@ -1,0 +1,170 @@
+import { CompileCache } from '../harness/compile-cache.ts'
+import { Judge } from '../harness/criterion.ts'
+import type { Findings } from '../harness/report.ts'
+import { median } from '../harness/statistics.ts'
+import type { Benchmark, Workbench } from '../harness/workbench.ts'
+import { type Cell, measureCell } from './cell.ts'
+import { cpuLimit, expectedMs, FOLLOWERS, type Grid, gridOf, rateName, TODAY_MS } from './grid.ts'
+import { MeasuredGrid } from './measured-grid.ts'
+import { openSide, type SideName } from './sides.ts'
+import { notesOn } from './notes.ts'
+
+/**
+ * Claim: 120 consumers use less than half of the CPU and memory of 120 pollers that ask once a second,
+ * where consumers share processes (SC-005).
+ *
+ * How it is measured:
+ * - `poll_http`: 120 pollers of an HTTP API over a table in an SQLite file, as services have it today, and
+ *   done well: kept connections through node:http (which costs less than fetch), a cursor that is the primary
+ *   key, rows that go out as they are stored, jitter of a tenth, no validation in the poller. A process that is
+ *   on no side writes the rows.
+ * - `poll_redis`: 120 pollers that ask Redis itself, XRANGE after a cursor, one connection for each process.
+ * - `millrace`: 120 Consumers in default options, with validation, leases and checkpoints. There is no
+ *   interval, so one measurement stands beside all of them.
+ * - Each in 1, 12 and 120 processes, all of a side started once and then measured at one rate and interval
+ *   after the other, once warm. After each, every follower must have got every event, or the run ends.
+ * - CPU is that of all processes of a side (API and database, or Redis; pollers or consumers) within a window,
+ *   from the scheduler's books in /proc. Publishing is taken away: the publisher's process is not counted, and
+ *   of Redis not what it uses more with publishing alone than at rest. Memory is the sum of their PSS.
+ * - `cpu_vs_poll_<processes>p_<rate>eps`: to `poll_http` with as many processes at 1 s. Likewise
+ *   `memory_vs_poll_<processes>p`, the median over the rates. `memory_vs_poll_120p_when_in_<processes>p` compares
+ *   with 120 polling processes, for whoever has these today and lets consumers share processes instead.
+ * - Code is compiled once and kept, as in a build, so that no process holds a compiler.
+ */
+export const resources: Benchmark = {
+  name: 'resources',
+  summary:
+    'CPU and memory of 120 consumers against 120 pollers, over rates, intervals and processes',
+  takes: { fullGrid: true },
+  run,
+}
+
+/** What is measured is a service that has run for a while, and not its compiler. */
+const WARM_UP = { perSecond: 500, fullMs: 6_000, quickMs: 2_000 }
+
+interface Part {
+  readonly side: SideName
+  readonly processes: number
+  readonly cells: readonly Cell[]
+}
+
+async function run(bench: Workbench): Promise<Findings> {
+  const grid = gridOf({ quick: bench.quick, full: bench.fullGrid })
+  const parts = partsOf(grid)
+  const measured = new MeasuredGrid()
+  await using compileCache = await CompileCache.open()
+  const startMs = performance.now()
+  for (const [index, part] of parts.entries()) {
+    const leftMs = remainingMs(grid, parts, index, performance.now() - startMs)
+    const { side, processes } = part
+    bench.tell(
+      `${index + 1}/${parts.length} ${side}, ${processes} processes (about ${Math.ceil(leftMs / 60_000)} min left)`,
+    )
+    await measurePart(bench, grid, part, compileCache, measured)
+  }
+  return findingsOf(bench.quick, grid, measured)
+}
+
+/** Every second number of processes goes through the sides backwards, so that none profits from its place. */
+function partsOf(grid: Grid): readonly Part[] {
+  const ownCells = grid.rates.map((perSecond) => ({ perSecond }))
+  const followed = grid.processes.flatMap((processes, index): Part[] => {
+    const sides: Part[] = [
+      { side: 'millrace', processes, cells: ownCells },
+      { side: 'poll_http', processes, cells: grid.overHttp },
+      { side: 'poll_redis', processes, cells: grid.overRedis },
+    ]
+    return index % 2 === 0 ? sides : sides.toReversed()
+  })
+  const rates = [...new Set([0, ...grid.rates])]
+  const publishing = rates.map((perSecond) => ({ perSecond }))
+  return [{ side: 'publishing', processes: 0, cells: publishing }, ...followed]
+}
+
+async function measurePart(
+  bench: Workbench,
+  grid: Grid,
+  { side: name, processes, cells }: Part,
+  compileCache: CompileCache,
+  measured: MeasuredGrid,
+): Promise<void> {
+  const followersPerProcess = processes === 0 ? 0 : FOLLOWERS / processes
+  const { windowMs } = grid
+  await using owner = new AsyncDisposableStack()
+  const side = await openSide({ name, processes, followersPerProcess, compileCache }, owner)
+  const interval = name.startsWith('poll_') ? { intervalMs: TODAY_MS / 4 } : {}
+  const { perSecond, fullMs, quickMs } = WARM_UP
+  const warmUp = { perSecond, windowMs: bench.quick ? quickMs : fullMs }
+  await measureCell(side, { ...warmUp, ...interval, followersPerProcess })
+  for (const cell of cells) {
+    const figures = await measureCell(side, { ...cell, followersPerProcess, windowMs })
+    measured.add(1, name, processes, cell, figures)
+    const every = cell.intervalMs === undefined ? '' : ` every ${cell.intervalMs} ms`
+    bench.tell(
+      `    ${cell.perSecond}/s${every}: ${figures.cpuMsPerSecond.toFixed(1)} ms CPU/s, ${figures.memoryMiB.toFixed(0)} MiB`,
+    )
+  }
+}
+
+function remainingMs(grid: Grid, parts: readonly Part[], done: number, elapsedMs: number): number {
+  const expected = (some: readonly Part[]): number =>
+    some.reduce(
+      (sum, { cells, processes }) =>
+        sum + 10_000 + processes * 250 + expectedMs(cells, grid.windowMs),
+      0,
+    )
+  const before = expected(parts.slice(0, done))
+  return expected(parts.slice(done)) * (before > 0 ? elapsedMs / before : 1)
+}
+
+function findingsOf(quick: boolean, grid: Grid, measured: MeasuredGrid): Findings {
+  const judge = new Judge(quick)
+  const ratios: Record<string, number> = {}
+  const values: Record<string, number> = {}
+  const today = (perSecond: number): Cell => ({ perSecond, intervalMs: TODAY_MS })
+  const mostProcesses = Math.max(...grid.processes)
+  for (const processes of grid.processes) {
+    const memories: number[] = []
+    const memoriesApart: number[] = []
+    for (const perSecond of grid.rates) {
+      const own = { perSecond }
+      const ownCpu = measured.cpuMsPerSecond('millrace', processes, own)
+      const pollCpu = measured.cpuMsPerSecond('poll_http', processes, today(perSecond))
+      const place = `${processes}p_${rateName(perSecond)}`
+      values[`cpu_ms_per_second_millrace_${place}`] = ownCpu
+      values[`cpu_ms_per_second_poll_${place}`] = pollCpu
+      const id = `cpu_vs_poll_${place}`
+      const ratio = ownCpu / pollCpu
+      ratios[id] = ratio
+      const target = cpuLimit(processes, perSecond)
+      if (target !== undefined) judge.atMost(`sc_005_${id}`, ratio, { target, quick: 5 }, '×')
+      if (measured.has('poll_redis', processes, today(perSecond)))
+        ratios[`cpu_vs_poll_redis_${place}`] =
+          ownCpu / measured.cpuMsPerSecond('poll_redis', processes, today(perSecond))
+      const ownMiB = measured.memoryMiB('millrace', processes, own)
+      memories.push(ownMiB / measured.memoryMiB('poll_http', processes, today(perSecond)))
+      memoriesApart.push(ownMiB / measured.memoryMiB('poll_http', mostProcesses, today(perSecond)))
+    }
+    const id = `memory_vs_poll_${processes}p`
+    const apart = `memory_vs_poll_${mostProcesses}p_when_in_${processes}p`
+    ratios[id] = median(memories)
+    ratios[apart] = median(memoriesApart)
+    values[`memory_mib_millrace_${processes}p`] = median(
+      grid.rates.map((perSecond) => measured.memoryMiB('millrace', processes, { perSecond })),
+    )
+    values[`memory_mib_poll_${processes}p`] = median(
+      grid.rates.map((rate) => measured.memoryMiB('poll_http', processes, today(rate))),
+    )
+    if (processes < 120)
+      judge.atMost(`sc_005_${id}`, median(memories), { target: 0.5, quick: 5 }, '×')
+    if (processes < mostProcesses)
+      judge.atMost(`sc_005_${apart}`, median(memoriesApart), { target: 0.5, quick: 5 }, '×')
+  }
+  return {
+    criteria: judge.criteria,
+    ratios,
+    values,
+    rounds: measured.all,
+    notes: notesOn(grid, measured),
+  }
+}

@@ -1,0 +1,86 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startRedis } from '@millrace/testkit'
+import type { CompileCache } from '../harness/compile-cache.ts'
+import { type ProgramProcess, startProgram } from '../harness/program-process.ts'
+import type { FollowersProgram, PollApiProgram, RatedPublisherProgram } from './program.ts'
+
+/** `publishing` has no followers: what publishing itself costs the server. */
+export type SideName = 'millrace' | 'poll_http' | 'poll_redis' | 'publishing'
+
+export interface Side {
+  readonly name: SideName
+  readonly followers: readonly ProgramProcess<FollowersProgram>[]
+  readonly publisher: ProgramProcess<RatedPublisherProgram>
+  /** All processes that this side needs besides whoever publishes. */
+  readonly pids: readonly number[]
+}
+
+export interface SideTask {
+  readonly name: SideName
+  readonly processes: number
+  readonly followersPerProcess: number
+  readonly compileCache: CompileCache
+}
+
+const programs: Readonly<Record<SideName, { readonly followers?: URL; readonly publisher: URL }>> =
+  {
+    millrace: {
+      followers: new URL('../millrace/follow-many.ts', import.meta.url),
+      publisher: new URL('../millrace/publish-rated.ts', import.meta.url),
+    },
+    poll_http: {
+      followers: new URL('../pollers/poll-http.ts', import.meta.url),
+      publisher: new URL('../pollers/write-rows.ts', import.meta.url),
+    },
+    poll_redis: {
+      followers: new URL('../pollers/poll-redis.ts', import.meta.url),
+      publisher: new URL('../millrace/publish-rated.ts', import.meta.url),
+    },
+    publishing: { publisher: new URL('../millrace/publish-rated.ts', import.meta.url) },
+  }
+const apiFile = new URL('../pollers/poll-api.ts', import.meta.url)
+
+/** Starts everything of a side; it ends with `owner`. */
+export async function openSide(task: SideTask, owner: AsyncDisposableStack): Promise<Side> {
+  const { name, processes, followersPerProcess, compileCache } = task
+  const files = programs[name]
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-resources-'))
+  owner.defer(() => rm(directory, { recursive: true, force: true }))
+  const database = join(directory, 'events.db')
+  const start = <Program extends FollowersProgram | PollApiProgram | RatedPublisherProgram>(
+    file: URL,
+  ): ProgramProcess<Program> =>
+    owner.use(startProgram<Program>(file, { compileCache: compileCache.directory }))
+
+  let url = ''
+  let apiPort = 0
+  const pids: number[] = []
+  if (name === 'poll_http') {
+    await compileCache.warm(apiFile)
+    const api = start<PollApiProgram>(apiFile)
+    apiPort = await api.ask('open', { database })
+    pids.push(api.pid)
+  } else {
+    const redis = owner.use(await startRedis())
+    url = redis.url
+    pids.push(redis.pid)
+  }
+  const place = { url, prefix: 'bench:' }
+  const publisher = start<RatedPublisherProgram>(files.publisher)
+  await publisher.ask('open', { place, database })
+  const followers: ProgramProcess<FollowersProgram>[] = []
+  const { followers: file } = files
+  if (file !== undefined) {
+    const begin = async (): Promise<void> => {
+      const one = start<FollowersProgram>(file)
+      followers.push(one)
+      await one.ask('open', { followers: followersPerProcess, place, apiPort })
+    }
+    await compileCache.warm(file)
+    await Promise.all(Array.from({ length: processes }, begin))
+  }
+  pids.push(...followers.map(({ pid }) => pid))
+  return { name, followers, publisher, pids }
+}
