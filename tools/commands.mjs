@@ -17,6 +17,10 @@ export const commands = {
   demo: (args) => [program('the demo', 'apps/demo/src/main.ts', args)],
   bench: (args) => [program('the benchmark', 'benchmarks/src/main.ts', args)],
   'bench:report': (args) => [program('the report', 'benchmarks/src/report/main.ts', args)],
+  'bench:k6': (args) => [
+    script('the search for k6', 'tools/ensure-k6.mjs'),
+    program('the k6 benchmark', 'benchmarks/src/k6/main.ts', args),
+  ],
   faults: (args) => [...redis(), program('the fault suite', 'apps/faults/src/main.ts', args)],
   test: (args) => [...redis(), tool('vitest', 'run', ...args)],
   lint: (args) => [tool('oxlint', '--deny-warnings', ...args)],

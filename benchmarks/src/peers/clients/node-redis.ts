@@ -39,7 +39,6 @@ servePeer({
 
 type Client = Awaited<ReturnType<typeof connected>>
 
-// oxlint-disable-next-line typescript/explicit-function-return-type -- its type is a page of generics
 async function connected(url: string) {
   return await createClient({ url })
     .on('error', () => undefined)
