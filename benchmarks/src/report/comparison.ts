@@ -1,7 +1,7 @@
 import { figure } from '../harness/figure.ts'
 import type { Report } from '../harness/report.ts'
 
-/** What is compared, and with whom: `throughput_vs_bullmq`, `cpu_vs_poll_12p_200eps`. */
+/** What is compared, and with whom: `throughput_vs_bullmq`. */
 const RATIO = /^(\w+?)_vs_(\w.*)$/
 
 /** What a higher figure speaks for; of everything else, less is better. */
@@ -16,19 +16,14 @@ const besides: Readonly<Record<string, string>> = {
   confirmedAndLost: 'confirmed events that were lost when the broker was killed',
 }
 
-/** Benchmarks that compare Millrace with what users could take instead, and what to do where that is better. */
-const advice: Readonly<Record<string, string>> = {
-  peers: 'Where that is what matters most, take it.',
-  resources:
-    'Put consumers that do not need a process of their own into one, which is where sharing pays, or raise `latencyBudgetMs`, which gathers more events for each wake-up.',
-}
+/** Who compares Millrace with what users could take instead; `resources` says it in its own notes. */
+const COMPARING = 'peers'
 
-/** Says where somebody else is better, and what to do there; nothing where nobody is. */
+/** Says where somebody else is better, and in what; nothing where nobody is. */
 export function comparison(result: Report): string[] {
-  const what = advice[result.benchmark]
-  if (what === undefined) return []
+  if (result.benchmark !== COMPARING) return []
   const better = [...betterByRatio(result), ...betterBeside(result)]
-  return better.length === 0 ? [] : [`Better than Millrace here: ${better.join(', ')}. ${what}`]
+  return better.length === 0 ? [] : [`Better than Millrace here: ${better.join(', ')}.`]
 }
 
 function betterByRatio({ ratios }: Report): string[] {

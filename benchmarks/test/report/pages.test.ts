@@ -64,6 +64,13 @@ test('a peer that is better at something is named with it', () => {
   )
 })
 
+test('the grid of resources has the ratio of each cell, net of publishing', () => {
+  const html = htmlPage(contentOf(subjects, drawable))
+  // At ten events a second publishing takes 10 of Millrace's 30, and 10 of the 25 of polling Redis.
+  expect(html).toContain('<title>polls every 1 s, 10 events a second: 0.5 ×</title>')
+  expect(html).toContain('<title>polls every 1 s, Redis, 10 events a second: 1.33 ×</title>')
+})
+
 test('results are text in the page, never markup', () => {
   const html = htmlPage(contentOf(subjects, drawable))
   expect(html).toContain('Some &lt;fast&gt; processor')

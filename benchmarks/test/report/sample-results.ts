@@ -38,6 +38,8 @@ export function resultsOf(...results: readonly Report[]): Results {
   return new Map(results.map((result) => [result.benchmark, result]))
 }
 
+const seconds = Array.from({ length: 600 }, (_, at): [number, number] => [at, at % 50])
+
 /** Something to draw of each kind. */
 export const drawable: Results = resultsOf(
   sampleResult('latency', {
@@ -84,24 +86,45 @@ export const drawable: Results = resultsOf(
     ],
     notes: ['a table  of <words>'],
   }),
+  sampleResult('resources', {
+    values: { memory_mib_millrace_12p: 700, memory_mib_poll_12p: 1_500 },
+    rounds: [
+      ...[0, 0.1, 10].map((rate) => cell(`publishing_${String(rate).replace('.', '_')}eps`, rate)),
+      ...[0.1, 10].flatMap((rate) => {
+        const place = `12p_${String(rate).replace('.', '_')}eps`
+        return [
+          cell(`millrace_${place}`, 20 + rate),
+          cell(`poll_http_${place}_100ms`, 400),
+          cell(`poll_http_${place}_1000ms`, 40),
+          cell(`poll_redis_${place}_1000ms`, 25),
+        ]
+      }),
+    ],
+  }),
   sampleResult('peers', {
     ratios: { throughput_vs_bullmq: 9, throughput_vs_nats_jetstream: 0.8, p99_vs_bullmq: 0.5 },
     values: { millrace_recoveredMs: 900, bullmq_recoveredMs: 300 },
-    rounds: ['millrace', 'bullmq'].flatMap((name) => [
-      ...rounds(`${name}_flow`, { perSecond: 90_000, cpuUs: 12, clientsMemoryMiB: 180 }),
-      ...rounds(`${name}_latency`, { p99Ms: 1.2 }),
-      ...rounds(`${name}_recovery`, { recoveredMs: 900 }),
-    ]),
+    rounds: ['millrace', 'bullmq'].flatMap((name) =>
+      [
+        rounds(`${name}_flow`, { perSecond: 90_000, cpuUs: 12, clientsMemoryMiB: 180 }),
+        rounds(`${name}_latency`, { p99Ms: 1.2 }),
+        rounds(`${name}_recovery`, { recoveredMs: 900 }),
+      ].flat(),
+    ),
   }),
   sampleResult('backpressure', {
     series: ['delay', 'spool'].map((policy) => ({
       name: `${policy}: stream length`,
       unit: 'events',
       bound: 30_000,
-      points: Array.from({ length: 600 }, (_, second): [number, number] => [second, second % 50]),
+      points: seconds,
     })),
   }),
 )
+
+function cell(variant: string, cpuMsPerSecond: number): Sample {
+  return { round: 1, variant, figures: { cpuMsPerSecond, memoryMiB: 900 } }
+}
 
 function rounds(variant: string, figures: Sample['figures']): Sample[] {
   return [1, 2, 3].map((round) => ({

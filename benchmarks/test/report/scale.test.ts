@@ -15,14 +15,19 @@ describe('ticks are round values around all that is shown', () => {
   })
 })
 
+test('an axis may end where its values end', () => {
+  const scale = scaleOf('linear', [-2, 21], { ends: 'values' })
+  expect([scale.ticks, scale.at(-2), scale.at(21)]).toEqual([[0, 10, 20], 0, 1])
+})
+
 test('values lie between the ends of the axis, in order', () => {
   const scale = scaleOf('log', [1, 1_000])
   expect([1, 10, 1_000].map((value) => scale.at(value))).toEqual([0, 1 / 3, 1])
 })
 
 test('each further nine takes as much room as the one before', () => {
-  const { at } = scaleOf('nines', [0, 0.999])
-  expect(at(0.99) - at(0.9)).toBeCloseTo(at(0.999) - at(0.99))
+  const scale = scaleOf('nines', [0, 0.999])
+  expect(scale.at(0.99) - scale.at(0.9)).toBeCloseTo(scale.at(0.999) - scale.at(0.99))
 })
 
 test('what has no place on a logarithmic axis lies at its beginning', () => {

@@ -5,6 +5,7 @@ import { fanoutPlots } from './fanout.ts'
 import { latencyPlots } from './latency.ts'
 import { overTime } from './over-time.ts'
 import { peersPlots } from './peers.ts'
+import { resourcesPlots } from './resources.ts'
 import { throughputPlots } from './throughput.ts'
 
 /** What is drawn of each benchmark, beside whatever it measured over time. */
@@ -12,6 +13,7 @@ const drawings: Readonly<Record<string, (result: Report) => Plot[]>> = {
   latency: latencyPlots,
   throughput: throughputPlots,
   fanout: fanoutPlots,
+  resources: resourcesPlots,
   peers: peersPlots,
   'long-polls': (result) =>
     bars(result, {

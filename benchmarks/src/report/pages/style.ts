@@ -43,7 +43,7 @@ figure{margin:0;padding:12px;background:var(--raised);border:1px solid var(--gri
 figcaption{font-weight:600;font-size:14px;margin-bottom:6px}figcaption span{color:var(--soft);font-weight:400}
 svg{display:block;width:100%;max-width:460px;height:auto}
 svg text{fill:var(--soft);font:11px system-ui,sans-serif;font-variant-numeric:tabular-nums}
-svg text.strong{fill:var(--ink)}
+svg text.strong{fill:var(--ink);paint-order:stroke;stroke:var(--raised);stroke-width:4px}
 .grid{stroke:var(--grid)}.axis{stroke:var(--axis)}
 .line{fill:none;stroke:var(--colour);stroke-width:2;stroke-linejoin:round}
 .dot{fill:var(--colour);stroke:var(--raised);stroke-width:1.5}.hit{fill:transparent}

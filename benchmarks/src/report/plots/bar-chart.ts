@@ -24,7 +24,7 @@ export function barChart(plot: BarPlot): string {
       ...plot.bars.flatMap(({ value, rounds }) => [value, ...rounds]),
       ...shownLimits.map(({ value }) => value),
     ],
-    [0],
+    { wanted: [0] },
   )
   const height = head + plot.bars.length * ROW + FOOT
   return element(

@@ -3,7 +3,7 @@ import type { HeatPlot } from './plot.ts'
 import { element, text, tip } from './svg.ts'
 
 const WIDTH = 360
-const LEFT = 44
+const LEFT = 66
 const HEAD = 34
 const ROW = 32
 /** The surface shows between cells. */
@@ -27,7 +27,7 @@ export function heatMap({ title, columns, rows, cells }: HeatPlot): string {
       line.map((ratio, column) => {
         const x = LEFT + column * width
         const y = HEAD + row * ROW
-        const where = `${columns.names[column] ?? ''} ${columns.label}, ${rows.names[row] ?? ''} ${rows.label}`
+        const where = `${rows.label} ${rows.names[row] ?? ''}, ${columns.names[column] ?? ''} ${columns.label}`
         return element(
           'g',
           { class: `cell ${stepOf(ratio)}` },

@@ -15,8 +15,8 @@ export function lineChart(plot: LinePlot): string {
   const limits = plot.limit === undefined ? [] : [plot.limit]
   const xs = points.map(([x]) => x)
   const ys = [...points.map(([, y]) => y), ...limits]
-  const x = scaleOf(plot.x.scale, xs, plot.x.ticks)
-  const y = scaleOf(plot.y.scale, ys, plot.y.ticks)
+  const x = scaleOf(plot.x.scale, xs, { ends: 'values' })
+  const y = scaleOf(plot.y.scale, ys)
   return element(
     'svg',
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': plot.title },
@@ -69,9 +69,9 @@ function xAxis(axis: Axis, scale: Scale): string[] {
       y1: area.bottom,
       y2: area.bottom,
     }),
-    ...scale.ticks.map((tick, index) =>
+    ...scale.ticks.map((tick) =>
       text(left(scale.at(tick)), area.bottom + 15, tickText(axis, tick), {
-        'text-anchor': index === scale.ticks.length - 1 ? 'end' : 'middle',
+        'text-anchor': scale.at(tick) > 0.95 ? 'end' : 'middle',
       }),
     ),
     text((area.left + area.right) / 2, HEIGHT - 6, axis.label, { 'text-anchor': 'middle' }),

@@ -7,8 +7,6 @@ export type ScaleKind = 'linear' | 'log' | 'nines'
 export interface Axis {
   readonly label: string
   readonly scale: ScaleKind
-  /** Where something has to be written; otherwise where it is round. */
-  readonly ticks?: readonly number[]
 }
 
 export interface Line {

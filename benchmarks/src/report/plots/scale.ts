@@ -7,15 +7,24 @@ export interface Scale {
   at(value: number): number
 }
 
-/** A scale on which all values have a place, from one round value to another. */
+export interface ScaleOptions {
+  readonly ends?: 'round' | 'values'
+  /** Where something has to be written; otherwise where it is round. */
+  readonly wanted?: readonly number[]
+}
+
+/** A scale on which all values have a place; it ends at round values, or where the values end. */
 export function scaleOf(
   kind: ScaleKind,
   values: readonly number[],
-  wanted?: readonly number[],
+  { ends = 'round', wanted }: ScaleOptions = {},
 ): Scale {
   const transform = transforms[kind]
   const placeable = values.filter((value) => Number.isFinite(transform(value)))
-  const ticks = wanted ?? ticksOf(kind, Math.min(...placeable), Math.max(...placeable))
+  const low = Math.min(...placeable)
+  const high = Math.max(...placeable)
+  const round = wanted ?? ticksOf(kind, low, high)
+  const ticks = ends === 'round' ? round : round.filter((tick) => tick >= low && tick <= high)
   const all = [...placeable, ...ticks].map(transform)
   const from = Math.min(...all)
   const span = Math.max(...all) - from
