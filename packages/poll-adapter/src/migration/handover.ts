@@ -107,12 +107,15 @@ async function freshFetch<Item, Data>(
 ): Promise<Ledger | undefined> {
   const { clock } = seat.scope
   const endMs = clock.monotonicMs() + FETCH_PATIENCE_MS
+  const { epoch } = seat.stored.record
   const { began, started } = await seat.bridge(signal)
   if (!began) return undefined
   while (seat.mayAct(signal) && clock.monotonicMs() < endMs) {
     const ledger = await seat.bridge(signal)
     if (ledger.fetches > started) return ledger
     await pause(clock, LOOK_AGAIN_MS, signal)
+    // Whoever switches back must not have to wait for a bridge that may never come.
+    if ((await seat.look(signal)).record.epoch !== epoch) return undefined
   }
   return undefined
 }

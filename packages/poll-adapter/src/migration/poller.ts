@@ -21,7 +21,7 @@ export interface PollerCloseOptions {
 }
 
 const CLOSE_DEADLINE_MS = 10_000
-/** A switch that had to wait is tried again so often. */
+/** A switch that had to wait is tried again after so long, at the earliest. */
 const TRY_AGAIN_MS = 1_000
 
 /**
@@ -55,6 +55,7 @@ export class Poller<Item, Data = Item> {
   #election: Promise<void> | undefined
   #closes: Promise<void> | undefined
   #mode: MigrationMode | undefined
+  #tryAgainMs = TRY_AGAIN_MS
 
   /** Use {@link createPoller}. @internal */
   constructor(
@@ -130,7 +131,14 @@ export class Poller<Item, Data = Item> {
     while (!held.signal.aborted) {
       const { record } = await seat.look(held.signal)
       if (mustHandOver(record)) {
+        const begunMs = this.#clock.monotonicMs()
         const reason = await handOver(seat, isSettled, held.signal)
+        // Nothing acts while a switch is tried, so what takes long is tried more rarely.
+        const tookMs = this.#clock.monotonicMs() - begunMs
+        this.#tryAgainMs = Math.max(TRY_AGAIN_MS, tookMs / 2)
+        const { epoch } = (await seat.look(held.signal)).record
+        // Switched again meanwhile: neither the reason nor the pause counts any more.
+        if (epoch !== record.epoch) continue
         if (reason !== record.waiting) await seat.note({ waiting: reason })
         await seat.look(held.signal)
       }
@@ -182,7 +190,7 @@ export class Poller<Item, Data = Item> {
         const before = seat.stored.record.epoch
         const { record } = await seat.look(over.signal)
         const nowMs = this.#clock.monotonicMs()
-        const isDue = !wasWaiting || record.epoch !== before || nowMs - begunMs >= TRY_AGAIN_MS
+        const isDue = !wasWaiting || record.epoch !== before || nowMs - begunMs >= this.#tryAgainMs
         if (mustHandOver(record) && isDue) {
           over.abort()
           return
