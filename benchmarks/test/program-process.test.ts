@@ -26,3 +26,21 @@ test('a program that ends leaves no question open', async () => {
   await expect(program.ask('leave', null)).rejects.toThrow(/ended early \(exit code 3\)/)
   await expect(program.ask('double', 1)).rejects.toThrow(/channel closed/i)
 })
+
+test('a program that is killed leaves no question open and is gone', async () => {
+  await using program = startProgram<Answering>(file)
+  await program.ask('double', 1)
+  const { pid } = program
+  await program.kill('SIGKILL')
+  await expect(program.ask('double', 1)).rejects.toThrow(/channel closed/i)
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+})
+
+test('a program that stands still ends all the same', async () => {
+  const program = startProgram<Answering>(file)
+  await program.ask('double', 1)
+  const { pid } = program
+  await program.kill('SIGSTOP')
+  await program[Symbol.asyncDispose]()
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+})

@@ -33,6 +33,8 @@ export type ConsumersProgram = {
   readonly begin: (nothing: null) => void
   /** Resolves when so many events were handed to handlers since the beginning, by all consumers together. */
   readonly delivered: (events: number) => Promise<Delivered>
+  /** How long those that measure have waited since the beginning, in milliseconds. */
+  readonly latencies: (nothing: null) => readonly number[]
   /** After a full garbage collection; the process needs `--expose-gc`. */
   readonly memory: (nothing: null) => Promise<Memory>
   /**

@@ -48,6 +48,8 @@ serve({
     return { p50Ms: p50, p95Ms: p95, p99Ms: p99, maxMs: max, cpuMs: stop().cpuMs }
   },
 
+  latencies: () => latenciesMs,
+
   async memory() {
     if (globalThis.gc === undefined) throw new Error('this needs --expose-gc')
     globalThis.gc()
