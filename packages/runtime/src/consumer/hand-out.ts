@@ -3,6 +3,7 @@ import { PayloadDesk } from '../blob/payload-desk.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { Delivery, type DeliveryContext } from '../delivery/context.ts'
 import type { DeadLetterReason } from '../delivery/dead-letter-fields.ts'
+import { isThenable } from '../delivery/thenable.ts'
 import { isMillraceError, messageOf, MillraceError } from '../errors.ts'
 import { isRedriven } from '../dead-letters/redriven-entry.ts'
 import type { Claimed, Event } from '../stream/event.ts'
@@ -92,6 +93,8 @@ export class HandOut<Data> {
   #turnMs = 0
   /** This turn has been used long enough. */
   #givingWay = false
+  /** The time, when it has just been looked at; whoever drives later has to look again. */
+  #justMs: number | undefined
   #closed = false
   #onIdle: (() => void) | undefined
 
@@ -120,13 +123,15 @@ export class HandOut<Data> {
     if (this.#driving) return
     this.#driving = true
     if (turnMs !== undefined) this.#turnMs = turnMs
-    for (let knownMs = turnMs; this.#lanes.hasNext; knownMs = undefined) {
+    for (let knownMs = turnMs ?? this.#justMs; this.#lanes.hasNext; knownMs = this.#justMs) {
+      this.#justMs = undefined
       const nowMs = knownMs ?? this.#settings.clock.monotonicMs()
       if (this.#closed || !this.#owner.mayStart(nowMs) || this.#mustGiveWay(nowMs)) break
       const turn = this.#lanes.next()
       if (turn === undefined) break
       this.#start(turn.lane, turn.entry, nowMs)
     }
+    this.#justMs = undefined
     this.#driving = false
   }
 
@@ -300,9 +305,10 @@ export class HandOut<Data> {
     // Too slow counts as failed even if the handler came to its end; other aborts are not its fault.
     const tooSlow = isTooSlow(abortReason)
     const failure = thrown ?? (tooSlow ? { error: abortReason } : undefined)
-    this.#reports.add(entry, delivery, startedMs, failure)
+    const settledMs = this.#reports.add(entry, delivery, startedMs, failure)
     if (this.#closed) return
     if (failure === undefined) {
+      this.#justMs = settledMs
       this.#complete(lane, entry)
     } else if (abortReason !== undefined && !tooSlow) {
       this.#givenUp(lane, entry)
@@ -442,9 +448,3 @@ export class HandOut<Data> {
 }
 
 const DIED_WITH_IT = 'the process died each time while it handled this event'
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
-  )
-}

@@ -19,19 +19,23 @@ export class HandledReports {
     this.#name = name
   }
 
-  /** A handler has settled. */
+  /**
+   * A handler has settled. Answers the time, where it was looked at and nobody else has run since: whoever
+   * goes on need not look again.
+   */
   add(
     entry: Entry<unknown>,
     delivery: Delivery,
     startedMs: number,
     failure: { readonly error: unknown } | undefined,
-  ): void {
+  ): number | undefined {
     const isCounted = channels.deliveriesSettled.hasSubscribers
     const isReported = channels.handled.hasSubscribers
-    if (!isCounted && !isReported) return
+    if (!isCounted && !isReported) return undefined
     const settledMs = this.#clock.monotonicMs()
-    if (isCounted) this.#count(entry, delivery, startedMs, settledMs, failure !== undefined)
-    if (!isReported) return
+    const isTold =
+      isCounted && this.#count(entry, delivery, startedMs, settledMs, failure !== undefined)
+    if (!isReported) return isTold ? undefined : settledMs
     channels.handled.publish({
       stream: this.#stream,
       name: this.#name,
@@ -42,18 +46,20 @@ export class HandledReports {
       durationMs: settledMs - startedMs,
       error: failure === undefined ? undefined : asError(failure.error),
     })
+    return undefined
   }
 
+  /** Answers whether whoever counts was told at once. */
   #count(
     { id, receivedMs, decoded }: Entry<unknown>,
     { attempt, redelivered, redriven, abortReason }: Delivery,
     startedMs: number,
     settledMs: number,
     hasFailed: boolean,
-  ): void {
+  ): boolean {
     const failed = abortReason === undefined || isTooSlow(abortReason) ? 'failed' : 'interrupted'
     this.#tally ??= new DeliveryTally(this.#stream, this.#name, 'consumer')
-    this.#tally.add({
+    return this.#tally.add({
       id,
       attempt,
       outcome: hasFailed ? failed : 'done',

@@ -20,16 +20,21 @@ export class DeliveryTally {
     this.#whose = { stream, name, kind }
   }
 
-  add(delivery: SettledDelivery): void {
+  /** Answers whether those who listen were told at once. */
+  add(delivery: SettledDelivery): boolean {
     this.#gathered.push(delivery)
-    if (this.#gathered.length >= MOST_IN_ONE_MESSAGE) this.#publish()
-    else if (!this.#due) {
+    if (this.#gathered.length >= MOST_IN_ONE_MESSAGE) {
+      this.#publish()
+      return true
+    }
+    if (!this.#due) {
       this.#due = true
       setImmediate(() => {
         this.#due = false
         this.#publish()
       })
     }
+    return false
   }
 
   #publish(): void {

@@ -1,4 +1,5 @@
 import { Delivery, type GroupDeliveryContext, type LeaseView } from '../delivery/context.ts'
+import { isThenable } from '../delivery/thenable.ts'
 import { MillraceError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import type { RawEntry } from '../stream/entry.ts'
@@ -271,10 +272,4 @@ export class Dispatcher<Data> {
       )
     }
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
-  )
 }
