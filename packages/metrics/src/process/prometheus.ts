@@ -106,11 +106,11 @@ class ShownMetric {
 }
 
 function* bucketsOf(name: string, series: HistogramSeries): Iterable<ShownValue> {
-  const { labels, bounds, counts, exemplars, sum } = series
+  const { labels, bounds, counts, sum } = series
   let count = 0
   for (const [i, inBucket] of counts.entries()) {
     count += inBucket
-    const exemplar = exemplars.get(i)
+    const exemplar = series.exemplar(i)
     yield {
       metricName: `${name}_bucket`,
       labels: { le: bounds[i] ?? '+Inf', ...labels },

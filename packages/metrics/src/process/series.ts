@@ -15,6 +15,13 @@ export interface Exemplar {
   readonly atSeconds: number
 }
 
+/** A value with the trace context of its event, taken apart only when somebody looks. */
+interface Example {
+  readonly traceparent: string
+  readonly value: number
+  readonly atMs: number
+}
+
 /** Takes each observed value as well; for instruments that cannot take many at once. */
 export type Echo = (value: number, labels: Readonly<Record<string, string>>) => void
 
@@ -29,7 +36,7 @@ export class HistogramSeries {
   readonly counts: number[]
   sum: number = 0
   /** By bucket. */
-  readonly exemplars: Map<number, Exemplar> = new Map()
+  readonly #examples = new Map<number, Example>()
   readonly #echoes: ReadonlySet<Echo>
   /** The bucket of the last value. */
   #last = 0
@@ -50,8 +57,18 @@ export class HistogramSeries {
     const bucket = this.#bucketOf(value)
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1
     this.sum += value
-    if (traceparent !== undefined) this.#exemplify(bucket, value, traceparent)
+    if (traceparent !== undefined && isSampled(traceparent))
+      this.#examples.set(bucket, { traceparent, value, atMs: Date.now() })
     if (this.#echoes.size > 0) for (const echo of this.#echoes) echo(value, this.labels)
+  }
+
+  /** The example of a bucket, if it has one. */
+  exemplar(bucket: number): Exemplar | undefined {
+    const example = this.#examples.get(bucket)
+    if (example === undefined) return undefined
+    const { traceparent, value, atMs } = example
+    const [, traceId = '', spanId = ''] = traceparent.split('-')
+    return { traceId, spanId, value, atSeconds: atMs / 1_000 }
   }
 
   get count(): number {
@@ -63,7 +80,7 @@ export class HistogramSeries {
   reset(): void {
     this.counts.fill(0)
     this.sum = 0
-    this.exemplars.clear()
+    this.#examples.clear()
   }
 
   #bucketOf(value: number): number {
@@ -75,14 +92,18 @@ export class HistogramSeries {
     this.#last = bucket
     return bucket
   }
-
-  #exemplify(bucket: number, value: number, traceparent: string): void {
-    // version-traceid-spanid-flags; the last bit of the flags says that the trace is kept.
-    const [, traceId, spanId, flags] = traceparent.split('-')
-    if (traceId === undefined || spanId === undefined || !/[13579bdf]$/.test(flags ?? '')) return
-    this.exemplars.set(bucket, { traceId, spanId, value, atSeconds: Date.now() / 1_000 })
-  }
 }
+
+/** `00-<trace id>-<span id>-<flags>`; the last bit of the flags says that the trace is kept. */
+function isSampled(traceparent: string): boolean {
+  return (
+    traceparent.length >= CONTEXT_LENGTH &&
+    ODD_DIGITS.includes(traceparent.charAt(CONTEXT_LENGTH - 1))
+  )
+}
+
+const CONTEXT_LENGTH = 55
+const ODD_DIGITS = '13579bdf'
 
 /** All series of one metric, by their labels. */
 export class Metric<One extends { readonly labels: Readonly<Record<string, string>> }> {

@@ -33,9 +33,16 @@ test('keeps the last sampled trace of each bucket as its example', () => {
   series.observe(0.6, of('b', '03'))
   series.observe(0.7, of('c', '00'))
   series.observe(0.8, 'nonsense')
-  series.observe(2, of('d', '01'))
-  expect(series.exemplars.get(0)).toMatchObject({ traceId: 'b'.repeat(32), value: 0.6 })
-  expect(series.exemplars.get(1)).toMatchObject({ traceId: 'd'.repeat(32), value: 2 })
+  // What a later version of the standard appends changes nothing.
+  series.observe(2, `${of('d', '01')}-more`)
+  expect(series.exemplar(0)).toMatchObject({
+    traceId: 'b'.repeat(32),
+    spanId: '1'.repeat(16),
+    value: 0.6,
+  })
+  expect(series.exemplar(1)).toMatchObject({ traceId: 'd'.repeat(32), value: 2 })
+  series.reset()
+  expect(series.exemplar(1)).toBeUndefined()
 })
 
 test('gauges are brought up to date once for all who look at the same time', async () => {
