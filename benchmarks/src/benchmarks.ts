@@ -9,6 +9,7 @@ import { peers } from './peers/benchmark.ts'
 import { poison } from './poison/benchmark.ts'
 import { recovery } from './recovery/benchmark.ts'
 import { resources } from './resources/benchmark.ts'
+import { regression } from './regression/benchmark.ts'
 import { retention } from './retention/benchmark.ts'
 import { throughput } from './throughput/benchmark.ts'
 
@@ -26,4 +27,5 @@ export const benchmarks: readonly Benchmark[] = [
   retention,
   backpressure,
   poison,
+  regression,
 ]

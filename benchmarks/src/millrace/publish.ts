@@ -1,6 +1,7 @@
 import { connect } from '@millrace/runtime'
 import { serve } from '../harness/program.ts'
 import { type FlightEvent, flightEventAt } from '../load/flight-event.ts'
+import { plantSlowdown } from '../load/planted-slowdown.ts'
 import { publishAll } from '../load/publish-all.ts'
 import { stopwatch } from '../load/stopwatch.ts'
 import type { Task, ThroughputProgram } from '../throughput/program.ts'
@@ -13,9 +14,13 @@ const CHUNKS_IN_FLIGHT = 8
 serve({
   async publish({ place, warmUp, measured }: Task) {
     const millrace = await connect(place.url, { prefix: place.prefix })
+    const slowDown = plantSlowdown()
     const publishChunk = async (from: number, to: number): Promise<void> => {
       const events: FlightEvent[] = []
-      for (let i = from; i < to; i++) events.push(flightEventAt(i))
+      for (let i = from; i < to; i++) {
+        events.push(flightEventAt(i))
+        slowDown()
+      }
       const results = await millrace.publish(flights, events)
       if (results.length !== events.length) throw new Error('not every event was answered')
     }

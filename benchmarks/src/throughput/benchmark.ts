@@ -1,11 +1,9 @@
 import { Judge } from '../harness/criterion.ts'
 import { carryOut } from '../harness/carry-out.ts'
 import { planRounds, type Variant } from '../harness/plan.ts'
-import { startProgram } from '../harness/program-process.ts'
 import type { Findings } from '../harness/report.ts'
-import type { Figures } from '../harness/samples.ts'
 import type { Benchmark, Workbench } from '../harness/workbench.ts'
-import type { ThroughputProgram } from './program.ts'
+import { measure, type Measurable, type Size } from './measure.ts'
 
 /**
  * Claim: delivery guarantees cost little. Publishing with validation and idempotence is faster than
@@ -37,17 +35,7 @@ const consumeMillrace = new URL('../millrace/consume.ts', import.meta.url)
 const groupMillrace = new URL('../millrace/consume-in-group.ts', import.meta.url)
 const bullmq = new URL('../peers/bullmq.ts', import.meta.url)
 
-/** Events before the clock starts, and events that are measured. */
-interface Size {
-  readonly warmUp: number
-  readonly measured: number
-}
-
-interface Contender {
-  readonly file: URL
-  /** Publishes what the variant is to consume; without it, the variant publishes. */
-  readonly filledBy?: URL
-  readonly size: Size
+interface Contender extends Measurable {
   readonly expectedMs: number
   readonly rounds?: number
 }
@@ -118,24 +106,5 @@ function contendersOf(scale: typeof fullRun): Record<string, Contender> {
       ...usually(small, 13),
     },
     bullmq: { file: bullmq, filledBy: bullmq, rounds: bullRounds, ...usually(small, 130) },
-  }
-}
-
-async function measure(bench: Workbench, contender: Contender): Promise<Figures> {
-  const { file, filledBy, size } = contender
-  const task = { place: await bench.emptyPlace(), ...size }
-  if (filledBy !== undefined) {
-    await using filler = startProgram<ThroughputProgram>(filledBy)
-    await filler.ask('publish', task)
-  }
-  await using program = startProgram<ThroughputProgram>(file)
-  const serverBeforeMs = await bench.serverCpuMs()
-  const lap = await program.ask(filledBy === undefined ? 'publish' : 'consume', task)
-  const serverMs = (await bench.serverCpuMs()) - serverBeforeMs
-  return {
-    perSecond: (size.measured / lap.elapsedMs) * 1_000,
-    clientCpuUs: (lap.cpuMs / size.measured) * 1_000,
-    // The server's clock cannot be started by the client's warm-up, so this is over all events.
-    redisCpuUs: (serverMs / (size.warmUp + size.measured)) * 1_000,
   }
 }

@@ -1,0 +1,110 @@
+import { carryOut } from '../harness/carry-out.ts'
+import { Judge } from '../harness/criterion.ts'
+import { planRounds, type Variant } from '../harness/plan.ts'
+import type { Findings } from '../harness/report.ts'
+import { type Sample, Samples } from '../harness/samples.ts'
+import type { Benchmark, Workbench } from '../harness/workbench.ts'
+import { measure, type Measurable } from '../throughput/measure.ts'
+import { type Gate, gates } from './gates.ts'
+
+/**
+ * Claim: the hot paths have not become a quarter slower than they were when the limits were written down.
+ *
+ * How it is measured:
+ * - The same programs as in `throughput`, with fewer events. What is compared is the CPU time per event,
+ *   of the client and of Redis, with that of the hand-written loop right before or after it: unlike events
+ *   per second it hardly depends on what else the machine does. The rate has a gate that is wide enough
+ *   for busy machines; it finds waiting, which uses no CPU.
+ * - A ratio is the median over interleaved rounds. Where one is beyond its limit, what it needs is
+ *   measured again, all rounds of it, twice at most, and the best attempt counts: a machine is disturbed
+ *   now and then, a regression is there each time.
+ * - MILLRACE_PLANTED_SLOWDOWN=0.3 makes the measured paths 30 % slower, to see that this is noticed.
+ */
+export const regression: Benchmark = {
+  name: 'ci',
+  summary:
+    'the regression lane (also --ci): CPU per event against the floors, with limits that hold',
+  run,
+}
+
+const ATTEMPTS = 3
+const fullRun = { rounds: 5, size: { warmUp: 30_000, measured: 100_000 } }
+const quickRun: typeof fullRun = { rounds: 1, size: { warmUp: 5_000, measured: 20_000 } }
+
+const publishFloor = new URL('../floors/publish-loop.ts', import.meta.url)
+const publishMillrace = new URL('../millrace/publish.ts', import.meta.url)
+const programs: Readonly<Record<string, Omit<Measurable, 'size'>>> = {
+  publish_floor: { file: publishFloor },
+  publish: { file: publishMillrace },
+  consume_floor: {
+    file: new URL('../floors/consume-loop.ts', import.meta.url),
+    filledBy: publishFloor,
+  },
+  consume: { file: new URL('../millrace/consume.ts', import.meta.url), filledBy: publishMillrace },
+  group: {
+    file: new URL('../millrace/consume-in-group.ts', import.meta.url),
+    filledBy: publishMillrace,
+  },
+}
+
+async function run(bench: Workbench): Promise<Findings> {
+  const { rounds, size } = bench.quick ? quickRun : fullRun
+  const best = new Map<Gate, number>()
+  const kept: Sample[] = []
+  let open: readonly Gate[] = gates
+  for (let attempt = 1; attempt <= ATTEMPTS && open.length > 0; attempt += 1) {
+    if (attempt > 1) bench.tell(`again, because of ${open.map(({ id }) => id).join(', ')}`)
+    const needed = new Set(open.flatMap(({ variant, floor }) => [variant, floor]))
+    const variants = Object.entries(programs)
+      .filter(([name]) => needed.has(name))
+      .map(([name, program]): Variant => {
+        return { name, expectedMs: 2_500, run: () => measure(bench, { ...program, size }) }
+      })
+    const samples = await carryOut(planRounds(rounds, variants), bench.tell)
+    for (const gate of open) {
+      const ratio = samples.ratio(gate.figure, gate.variant, gate.floor)
+      best.set(gate, better(gate, best.get(gate), ratio))
+    }
+    kept.push(...samples.all.map((one) => ({ ...one, round: one.round + (attempt - 1) * rounds })))
+    open = gates.filter((gate) => !holds(gate, best.get(gate) ?? Number.NaN, bench.quick))
+  }
+  return findings(bench.quick, best, kept)
+}
+
+function better(gate: Gate, before: number | undefined, ratio: number): number {
+  if (before === undefined) return ratio
+  return gate.direction === 'at most' ? Math.min(before, ratio) : Math.max(before, ratio)
+}
+
+function holds(gate: Gate, ratio: number, quick: boolean): boolean {
+  const limit = quick ? gate.quick : gate.limit
+  return gate.direction === 'at most' ? ratio <= limit : ratio >= limit
+}
+
+function findings(
+  quick: boolean,
+  best: ReadonlyMap<Gate, number>,
+  kept: readonly Sample[],
+): Findings {
+  const judge = new Judge(quick)
+  for (const gate of gates) {
+    const measured = best.get(gate) ?? Number.NaN
+    const limits = { target: gate.limit, quick: gate.quick }
+    if (gate.direction === 'at most') judge.atMost(gate.id, measured, limits, '×')
+    else judge.atLeast(gate.id, measured, limits, '×')
+  }
+  const samples = new Samples()
+  for (const sample of kept) samples.add(sample)
+  const values = Object.keys(programs).flatMap((name) =>
+    ['perSecond', 'clientCpuUs', 'redisCpuUs'].map((figure) => [
+      `${name}_${figure}`,
+      samples.median(name, figure),
+    ]),
+  )
+  return {
+    criteria: judge.criteria,
+    ratios: Object.fromEntries([...best].map(([{ id }, ratio]) => [id, ratio])),
+    values: Object.fromEntries(values),
+    rounds: kept,
+  }
+}
