@@ -2,6 +2,7 @@ import type { Report } from '../../harness/report.ts'
 import type { Plot } from '../plots/plot.ts'
 import { bars } from './bars.ts'
 import { fanoutPlots } from './fanout.ts'
+import { k6Plots } from './k6.ts'
 import { latencyPlots } from './latency.ts'
 import { overTime } from './over-time.ts'
 import { peersPlots } from './peers.ts'
@@ -15,6 +16,7 @@ const drawings: Readonly<Record<string, (result: Report) => Plot[]>> = {
   fanout: fanoutPlots,
   resources: resourcesPlots,
   peers: peersPlots,
+  k6: k6Plots,
   'long-polls': (result) =>
     bars(result, {
       title: 'p99 from publish to the answer of 1,000 waiting polls',

@@ -1,9 +1,10 @@
 import type { Report } from '../../harness/report.ts'
 import type { LinePlot, Plot } from '../plots/plot.ts'
+import { bars } from './bars.ts'
 import { measured } from './measured.ts'
 
 /** `consumers_120`: in one process. `consumers_120_in_12`: spread over twelve. */
-const VARIANT = /^consumers_(\d+)$/
+const VARIANT = /^consumers_(\d+)(?:_in_(\d+))?$/
 
 const curves: readonly {
   readonly title: string
@@ -18,22 +19,40 @@ const curves: readonly {
 
 /** What becomes of the figures as consumers on one stream become more. */
 export function fanoutPlots(result: Report): Plot[] {
-  return curves.flatMap(({ title, figure, unit }): LinePlot[] => {
-    const points = measured(result, figure)
-      .flatMap(({ variant, value }): [number, number][] => {
-        const consumers = VARIANT.exec(variant)?.[1]
-        return consumers === undefined ? [] : [[Number(consumers), value]]
-      })
-      .toSorted(([a], [b]) => a - b)
-    if (points.length === 0) return []
-    return [
-      {
-        kind: 'lines',
-        title,
-        x: { label: 'consumers in one process', scale: 'log' },
-        y: { label: unit, scale: 'linear' },
-        lines: [{ name: 'Millrace', points }],
-      },
-    ]
-  })
+  return [
+    ...curves.flatMap((curve) => curveOf(result, curve)),
+    ...bars(result, {
+      title: 'p99 of 120 consumers in 12 processes, 200 events a second',
+      figure: 'p99Ms',
+      unit: 'ms',
+      shows: (variant) => variant.startsWith('spread_120_'),
+      nameOf: (variant) => variant.slice('spread_120_'.length),
+      isOurs: () => true,
+    }),
+  ]
+}
+
+function curveOf(result: Report, { title, figure, unit }: (typeof curves)[number]): LinePlot[] {
+  const lines = new Map<number, [number, number][]>()
+  for (const { variant, value } of measured(result, figure)) {
+    const [, consumers, spreadOver = '1'] = VARIANT.exec(variant) ?? []
+    if (consumers === undefined) continue
+    const processes = Number(spreadOver)
+    lines.set(processes, [...(lines.get(processes) ?? []), [Number(consumers), value]])
+  }
+  if (lines.size === 0) return []
+  return [
+    {
+      kind: 'lines',
+      title,
+      x: { label: 'consumers of one stream', scale: 'log' },
+      y: { label: unit, scale: 'linear' },
+      lines: [...lines]
+        .toSorted(([a], [b]) => a - b)
+        .map(([processes, points]) => ({
+          name: processes === 1 ? 'in one process' : `in ${processes} processes`,
+          points: points.toSorted(([a], [b]) => a - b),
+        })),
+    },
+  ]
 }

@@ -84,7 +84,7 @@ export function missing({ notMeasured }: Content): string | undefined {
 /** What a reader has to know before the tables. */
 export const introduction: readonly string[] = [
   'Each benchmark runs its variants in fresh processes and by turns, with what they are compared with in the same run. What carries over to another machine are the ratios; milliseconds and events per second are those of the machine below.',
-  'A figure is the median over the rounds. How each is measured stands at the top of the benchmark’s source, `benchmarks/src/<benchmark>/benchmark.ts`.',
+  'A figure is the median over the rounds. How each is measured stands at the top of the benchmark’s source, `benchmarks/src/<benchmark>/benchmark.ts` (of k6, in `benchmarks/k6/`).',
 ]
 
 /** What short runs may not be taken for. */
