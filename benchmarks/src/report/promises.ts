@@ -15,7 +15,7 @@ const promises: Readonly<Record<string, string>> = {
 }
 
 /** A criterion, and the benchmark that found it. */
-export interface Found {
+interface Found {
   readonly benchmark: string
   readonly criterion: Criterion
 }
