@@ -1,6 +1,6 @@
 import { defineScript, evaluate, type Script } from '../connection/script.ts'
 import type { Session } from '../connection/session.ts'
-import { NAME_FIELD } from '../retention/names.ts'
+import { FOREIGN_FIELD, NAME_FIELD } from '../retention/names.ts'
 import { streamIdLua } from '../stream/incarnation.ts'
 import type { StreamKeys } from '../stream/keys.ts'
 import type { PressureFigures } from './pressure.ts'
@@ -69,7 +69,8 @@ local function look(name, native, is_chosen)
   if native and state[1] ~= 'consumer' then
     position, pending = native['last-delivered-id'], native['pending']
     -- Some servers count past what has expired, others do not.
-    if not state[6] then index = tonumber(native['entries-read']) end
+    local has_lost = state[6] or (known['${FOREIGN_FIELD}' .. name] or ''):match('^[1-9]')
+    if not has_lost then index = tonumber(native['entries-read']) end
   elseif state[2] == known['incarnation'] and state[3] then
     position, index = state[3], tonumber(state[5])
   end

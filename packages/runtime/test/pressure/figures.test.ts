@@ -83,6 +83,12 @@ describe('the figures of a stream', () => {
     await bed.redis.hset(bed.keys.state('pool'), 'expired', 3)
     const { lagEvents, isLagKnown } = (await ask()).figures
     expect([lagEvents > 80 && lagEvents < 120, isLagKnown]).toEqual([true, false])
+    // Of a group of others the sweeps have noted it.
+    await bed.redis.xgroup('CREATE', bed.keys.stream, 'theirs', '800-0', 'ENTRIESREAD', 100)
+    const theirs = async (): Promise<unknown> => (await ask({ of: ['theirs'] })).figures
+    expect(await theirs()).toMatchObject({ lagEvents: 900, isLagKnown: true })
+    await bed.redis.hset(bed.keys.meta, 'foreign:theirs', '700|800-0|0|1')
+    expect(await theirs()).toMatchObject({ lagEvents: 200, isLagKnown: false })
   })
 
   it('count everything for a position of another incarnation, and nothing for one ahead', async () => {
