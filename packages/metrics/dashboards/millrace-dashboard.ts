@@ -12,6 +12,7 @@ import { PanelBuilder } from '@grafana/grafana-foundation-sdk/timeseries'
 import { delivering } from '../src/declarations/delivering.ts'
 import { condition } from '../src/declarations/condition.ts'
 import { fleetMetrics } from '../src/declarations/fleet.ts'
+import { polling } from '../src/declarations/polling.ts'
 import { producing } from '../src/declarations/producing.ts'
 import { standing } from '../src/declarations/standing.ts'
 
@@ -268,7 +269,121 @@ const PROCESSES: Section = {
   ],
 }
 
-const SECTIONS: readonly Section[] = [READERS, STREAMS, PROCESSES]
+const sumOf = (labels: string, change: 'increase' | 'rate', { name }: { name: string }): string =>
+  `sum by (stream, ${labels}) (${change}(${name}{${STREAM}}[${RATE}]))`
+
+const POLLING: Section = {
+  title: 'Pollers, bridges and feeds, from inside',
+  charts: [
+    {
+      title: 'How migrations stand',
+      description:
+        'Which state holds for each poller; several at once: processes have not all heard yet.',
+      unit: 'short',
+      queries: [
+        [
+          `sum by (stream, poller, state) (${polling.migrationState.name}{${STREAM}}) > 0`,
+          '{{poller}} of {{stream}}: {{state}}',
+        ],
+      ],
+    },
+    {
+      title: 'What shadows find',
+      description: polling.shadow.worry,
+      unit: 'cps',
+      queries: [
+        [sumOf('poller, outcome', 'rate', polling.shadow), '{{poller}} of {{stream}}: {{outcome}}'],
+      ],
+    },
+    {
+      title: 'Pollers: switches and failures',
+      description: polling.pollerFailures.worry,
+      unit: 'short',
+      queries: [
+        [
+          sumOf('poller, to', 'increase', polling.migrationSwitches),
+          '{{poller}} of {{stream}}: to {{to}}',
+        ],
+        [
+          sumOf('poller, mode', 'increase', polling.pollerFailures),
+          '{{poller}} of {{stream}}: failures in {{mode}}',
+        ],
+      ],
+    },
+    {
+      title: 'Bridges',
+      description: polling.bridgePolls.worry,
+      unit: 'cps',
+      queries: [
+        [sumOf('bridge', 'rate', polling.bridgePolls), '{{bridge}} to {{stream}}: polls'],
+        [sumOf('bridge', 'rate', polling.bridgeChanges), '{{bridge}} to {{stream}}: changes'],
+        [sumOf('bridge', 'rate', polling.bridgeFailures), '{{bridge}} to {{stream}}: failures'],
+      ],
+    },
+    {
+      title: 'Cursor feeds',
+      description: polling.feedPolls.worry,
+      unit: 'cps',
+      queries: [
+        [
+          sumOf('feed, source', 'rate', polling.feedPolls),
+          '{{feed}} of {{stream}}: polls out of {{source}}',
+        ],
+        [sumOf('feed', 'rate', polling.feedItems), '{{feed}} of {{stream}}: items'],
+      ],
+    },
+    {
+      title: 'How long polls wait, 50 % and 95 %',
+      description:
+        'Long polls of a quiet stream wait for as long as they may; those of a busy one hardly.',
+      unit: 's',
+      queries: [0.5, 0.95].map((share) => [
+        `histogram_quantile(${share}, sum by (le, stream, feed) (rate(${polling.feedWait.name}_bucket{${STREAM}}[${RATE}])))`,
+        `{{feed}} of {{stream}}: ${share * 100} %`,
+      ]),
+    },
+    {
+      title: 'Polls refused, and items out of reach',
+      description: polling.feedUnreachable.worry,
+      unit: 'short',
+      queries: [
+        [sumOf('feed, code', 'increase', polling.feedRefusals), '{{feed}} of {{stream}}: {{code}}'],
+        [
+          sumOf('feed', 'increase', polling.feedUnreachable),
+          '{{feed}} of {{stream}}: out of reach',
+        ],
+      ],
+    },
+    {
+      title: 'Snapshots: keys, and what becomes of them',
+      description: polling.snapshotChanges.worry,
+      unit: 'short',
+      queries: [
+        [
+          `max by (stream, snapshot) (${polling.snapshotKeys.name}{${STREAM}})`,
+          '{{snapshot}} of {{stream}}: keys',
+        ],
+        [
+          sumOf('snapshot, change', 'increase', polling.snapshotChanges),
+          '{{snapshot}} of {{stream}}: {{change}}',
+        ],
+      ],
+    },
+    {
+      title: 'Memory of snapshots',
+      description: polling.snapshotBytes.worry,
+      unit: 'bytes',
+      queries: [
+        [
+          `max by (stream, snapshot) (${polling.snapshotBytes.name}{${STREAM}})`,
+          '{{snapshot}} of {{stream}}',
+        ],
+      ],
+    },
+  ],
+}
+
+const SECTIONS: readonly Section[] = [READERS, STREAMS, PROCESSES, POLLING]
 
 /** All expressions of the dashboard, with Grafana's variables in them. */
 export const dashboardQueries: readonly string[] = SECTIONS.flatMap(({ charts }) =>

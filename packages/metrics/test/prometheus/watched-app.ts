@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -7,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { connect, type Consumer, defineStream, type Millrace } from '@millrace/runtime'
 import { Registry } from 'prom-client'
 import { recordMetrics } from '../../src/index.ts'
+import { pollChannelNames } from '../../src/process/watch-polling.ts'
 
 interface Reading {
   readonly n: number
@@ -123,9 +125,35 @@ export class WatchedApp implements AsyncDisposable {
         watched.publish({ n }).catch(ignore)
         this.millrace.publish(parcels, { n }, { deadlineMs: 1_000 }).catch(ignore)
         spooling.publish({ n }).catch(ignore)
+        tellOfPolling(n)
         await pause(TICK_MS)
       }
     })()
     return { [Symbol.asyncDispose]: () => ticking }
   }
+}
+
+/** What the poll adapter tells while it works; it need not be installed for it to be shown. */
+function tellOfPolling(n: number): void {
+  const stream = 'flights'
+  const poller = { stream, poller: 'departures' }
+  const bridge = { stream, bridge: 'table' }
+  const feed = { stream, feed: 'changes' }
+  const tell = (name: keyof typeof pollChannelNames, fact: object): void => {
+    channel(pollChannelNames[name]).publish(fact)
+  }
+  const to = n % 2 === 0 ? 'shadow' : 'poll'
+  const found = { onlyPoll: 0, onlyStream: 0, outOfOrder: 0, differing: 0 }
+  tell('migrationSwitched', { ...poller, from: 'poll', to, state: to, epoch: n, why: '' })
+  tell('shadowCompared', { ...poller, matched: n, ...found })
+  tell('pollerFailed', { ...poller, mode: 'poll', error: new Error('not today') })
+  tell('bridgePolled', { ...bridge, changes: 1, durationMs: 1 })
+  tell('bridgeFailed', { ...bridge, error: new Error('not today') })
+  tell('feedPolled', { ...feed, items: 1, source: 'memory', waitedMs: 20 })
+  tell('feedRefused', { ...feed, code: 'CURSOR_INVALID', error: new Error('not today') })
+  tell('itemUnreachable', { ...feed, id: `${n}-0`, cursor: '1', greatest: '2' })
+  tell('snapshotChanged', {
+    ...{ stream, snapshot: 'all', change: 'following', detail: '' },
+    ...{ keys: n, bytes: 100 * n },
+  })
 }
