@@ -2,7 +2,7 @@ import { type EventStream, isMillraceError, type Millrace } from '@millrace/runt
 import { pollChannels } from '../diagnostics.ts'
 import { messageOf, PollAdapterError } from '../errors.ts'
 import { type Clock, systemClock } from '../lifecycle/clock.ts'
-import { abortedError, onAbort, throwIfAborted } from '../lifecycle/signals.ts'
+import { abortedError, onAbort, pause, throwIfAborted } from '../lifecycle/signals.ts'
 import { Follower } from './follower.ts'
 import { History } from './history.ts'
 import {
@@ -44,6 +44,9 @@ export function createFeed<Data, Item = Data>(
 
 /** How long a poll that does not wait goes through events that are left out, in milliseconds. */
 const LONGEST_SCAN_MS = 1_000
+
+/** How long polls that read Redis may go on once the feed closes, in milliseconds. */
+const FINISH_MS = 2_000
 
 /** See {@link createFeed}. */
 export class CursorFeed<Data, Item = Data> {
@@ -143,8 +146,13 @@ export class CursorFeed<Data, Item = Data> {
   async #end(): Promise<void> {
     this.#offSignal()
     this.#waiting.wake('closing')
-    await Promise.allSettled([...this.#running])
+    // What reads Redis may finish, but not wait for a Redis that is away.
+    const finished = Promise.allSettled([...this.#running])
+    const over = new AbortController()
+    await Promise.race([finished, pause(this.#clock, FINISH_MS, over.signal)])
+    over.abort()
     this.#closing.abort()
+    await finished
     await this.#follower.close()
     this.#closed.resolve()
   }
@@ -213,6 +221,9 @@ export class CursorFeed<Data, Item = Data> {
       )
     }
     if (isMillraceError(error, 'CLOSED')) return this.#closedError()
+    // The feed's own signal, as it closes; a client that went away is an error of the adapter.
+    if (isMillraceError(error, 'ABORTED') && this.#closing.signal.aborted)
+      return this.#closedError()
     if (error instanceof Error) return error
     return new PollAdapterError('INTERNAL', messageOf(error), facts)
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { waitFor } from '@millrace/testkit'
+import { startFaultProxy, waitFor } from '@millrace/testkit'
 import { isPollAdapterError, pollChannels, timeCursor } from '@millrace/poll-adapter'
 import { useRedis } from '../open-millrace.ts'
 import { append, openFeed, pollAll, range, type Reading } from './feed-bed.ts'
@@ -60,6 +60,29 @@ describe('A poll that waits', () => {
     expect((await waiting).items).toEqual([])
     await expect(feed.poll()).rejects.toSatisfy((error) => isPollAdapterError(error, 'CLOSED'))
     expect(feed.close()).toBe(feed.close())
+  })
+
+  it('does not keep a feed from closing while Redis is away', async () => {
+    const stream = bed.stream<Reading>()
+    await append(
+      bed,
+      stream,
+      range(5).map((n) => ({ n })),
+    )
+    const proxy = await startFaultProxy(bed.server)
+    bed.onClose(() => proxy[Symbol.asyncDispose]())
+    const millrace = await bed.open({ deadlineMs: 600_000 }, proxy.url)
+    const feed = openFeed(bed, millrace, stream, { memoryEvents: 1 })
+    await feed.ready()
+    proxy.blackhole('both')
+    // What is older than the memory is read from Redis, which does not answer.
+    const polled = feed.poll().then(
+      ({ items }) => items.length,
+      (error: unknown) => isPollAdapterError(error, 'CLOSED'),
+    )
+    await feed.close()
+    expect([0, true]).toContain(await polled)
+    await proxy.heal()
   })
 
   it('ends when the runtime is closed under the feed', async () => {
