@@ -32,6 +32,15 @@ test('a benchmark over time may be told for how long and what', () => {
   })
 })
 
+test('--ci is the regression lane, and takes no other benchmark', () => {
+  const lane = (...args: string[]): unknown => parseCommandLine(args, [...names, 'ci'])
+  expect(lane('--ci', '--json', 'out.json')).toMatchObject({
+    benchmark: 'ci',
+    jsonPath: 'out.json',
+  })
+  expect(() => lane('--ci', 'latency')).toThrow(/one benchmark at a time/)
+})
+
 test('--help wins over everything that makes sense', () => {
   expect(parse('latency', '--help')).toEqual({ is: 'help' })
   expect(parse('-h')).toEqual({ is: 'help' })

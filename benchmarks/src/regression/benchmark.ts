@@ -65,7 +65,9 @@ async function run(bench: Workbench): Promise<Findings> {
       const ratio = samples.ratio(gate.figure, gate.variant, gate.floor)
       best.set(gate, better(gate, best.get(gate), ratio))
     }
-    kept.push(...samples.all.map((one) => ({ ...one, round: one.round + (attempt - 1) * rounds })))
+    const before = (attempt - 1) * rounds
+    for (const { round, variant, figures } of samples.all)
+      kept.push({ round: before + round, variant, figures })
     open = gates.filter((gate) => !holds(gate, best.get(gate) ?? Number.NaN, bench.quick))
   }
   return findings(bench.quick, best, kept)
