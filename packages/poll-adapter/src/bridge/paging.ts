@@ -1,4 +1,4 @@
-import type { Change } from '../change/change.ts'
+import { type Change, changeId } from '../change/change.ts'
 import type { Cursor, CursorClass } from '../change/cursor.ts'
 import { type Page, type Source, goneChange } from '../change/source.ts'
 import type { SourcePosition } from '../change/position.ts'
@@ -24,6 +24,11 @@ export interface FetchOptions {
   readonly limit: number
   readonly timeoutMs: number
   readonly maxDeletedShare: number
+  /**
+   * Of a source with opaque cursors and without versions: what becomes of an item that within one page looks again
+   * as it did before another change. It has the id of an earlier change, so nobody who goes by ids can tell.
+   */
+  readonly returned: 'refuse' | 'take'
 }
 
 /** Below so many items a snapshot may lose all of them. */
@@ -44,12 +49,20 @@ export async function readPage<Item>(
   if (page.notModified === true) return { news: [], end: page.cursor, more: false }
   const news: Found<Item>[] = []
   const seen = new Set<string>()
+  const lastOf = new Map<string, string>()
   let reached = from
   for (const item of page.items) {
     const change = source.changeOf(item)
     reached = furthest(source.cursors, reached, change.cursor)
     const identity = source.cursors.kind === 'snapshot' ? change.key : change.id
-    if (seen.has(identity)) continue
+    const isSame = lastOf.get(change.key) === change.id
+    lastOf.set(change.key, change.id)
+    if (seen.has(identity)) {
+      if (isSame || !isReturn(source.cursors, change)) continue
+      if (options.returned === 'refuse') throw returnedError(change)
+      news.push({ change, item })
+      continue
+    }
     seen.add(identity)
     if (position.knows(change)) position.meet(change)
     else news.push({ change, item })
@@ -173,6 +186,18 @@ function assertRising<Item>(
       `The source’s cursors do not rise: ${String(here)} comes after ${String(before)}. If that is how it is, its cursors are of the class overlap`,
     )
   }
+}
+
+/** Other cursors are part of the content, and versions tell one change from its return. */
+function isReturn({ kind }: CursorClass, { key, id, hash, deleted }: Change): boolean {
+  return kind === 'border' && id === changeId(key, undefined, hash, deleted)
+}
+
+function returnedError({ key }: Change): PollAdapterError {
+  return new PollAdapterError(
+    'SOURCE_FAILED',
+    `${key} looks again as it did before another change, and cannot be told from it; give version`,
+  )
 }
 
 function isBefore(cursors: CursorClass, a: Cursor | undefined, b: Cursor | undefined): boolean {

@@ -99,6 +99,7 @@ export class BridgeTurn<Item, Input> {
         limit: pageSize,
         timeoutMs: fetchTimeoutMs,
         maxDeletedShare,
+        returned: 'refuse',
       })
       await this.#publish(read.news, read.end)
       changes += read.news.length

@@ -57,6 +57,7 @@ async function pollOnce<Item, Data>(
       limit: pageSize,
       timeoutMs: fetchTimeoutMs,
       maxDeletedShare,
+      returned: 'take',
     })
     const isDone = await handleAll(seat, signal, read.news, isSnapshot, witness)
     if (isDone) seat.position.passBorder(read.end)

@@ -52,6 +52,7 @@ async function walk(all: readonly Row[], endpoint: Endpoint): Promise<string[]> 
       limit: LIMIT,
       timeoutMs: 10_000,
       maxDeletedShare: 0.5,
+      returned: 'refuse',
     })
     for (const { change } of read.news) {
       position.take(change)
@@ -109,6 +110,51 @@ it('a source that names a cursor of its own making is asked from there', async (
     limit: LIMIT,
     timeoutMs: 10_000,
     maxDeletedShare: 0.5,
+    returned: 'refuse',
   })
   expect({ end, more, asked }).toEqual({ end: 2.5, more: true, asked: [undefined] })
+})
+
+describe('an item that within one page looks again as it did', () => {
+  interface Status {
+    readonly flight: string
+    readonly status: string
+    readonly n?: number
+  }
+
+  const page = (statuses: readonly Status[], returned: 'refuse' | 'take', versions = false) =>
+    readPage(
+      defineSource<Status>({
+        cursors: 'border',
+        key: ({ flight }) => flight,
+        ...(versions ? { version: ({ n = 0 }: Status) => n } : {}),
+        fetch: () => ({ items: statuses, cursor: 'next' }),
+      }),
+      new SourcePosition({ kind: 'border' }),
+      undefined,
+      {
+        signal: new AbortController().signal,
+        limit: LIMIT,
+        timeoutMs: 10_000,
+        maxDeletedShare: 0.5,
+        returned,
+      },
+    ).then(({ news }) => news.map(({ item }) => item?.status))
+
+  const back = ['late', 'on time', 'late'].map(
+    (status, n): Status => ({ flight: 'LX1', status, n }),
+  )
+  const plain = back.map(({ flight, status }): Status => ({ flight, status }))
+
+  it('is handled by a poller, refused by a bridge that could not tell, and known by its version', async () => {
+    expect(await page(plain, 'take')).toEqual(['late', 'on time', 'late'])
+    await expect(page(plain, 'refuse')).rejects.toThrow('give version')
+    expect(await page(back, 'refuse', true)).toEqual(['late', 'on time', 'late'])
+  })
+
+  it('is not one that only comes twice', async () => {
+    const twice = plain.slice(0, 2).flatMap((one) => [one, one])
+    expect(await page(twice, 'refuse')).toEqual(['late', 'on time'])
+    expect(await page([...back, ...back.slice(0, 1)], 'refuse', true)).toHaveLength(3)
+  })
 })

@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
 import {
+  type BridgeOptions,
   createBridge,
   defineSource,
   httpSnapshotSource,
@@ -10,6 +11,8 @@ import {
   pollChannels,
   sqlSource,
 } from '@millrace/poll-adapter'
+import { Bridge } from '../../src/bridge/bridge.ts'
+import { type Clock, systemClock } from '../../src/lifecycle/clock.ts'
 import { type Flight, FlightSource } from '../flight-source.ts'
 import { useRedis } from '../open-millrace.ts'
 
@@ -61,26 +64,33 @@ describe('a bridge over a function', () => {
   })
 
   it('waits longer and longer while nothing comes, and less after news', async () => {
-    const asked: number[] = []
+    const pauses: number[] = []
+    const clock: Clock = {
+      ...systemClock,
+      after: (ms, callback) => {
+        pauses.push(ms)
+        return systemClock.after(ms, callback)
+      },
+    }
     const rows: Row[] = []
-    const bridge = createBridge(await bed.open(), bed.stream<Row>(), {
+    const options: BridgeOptions<Row> = {
       name: 'rows',
       source: defineSource<Row>({
         cursors: 'exact',
         key: (row) => row.id,
         cursorOf: (row) => row.at,
-        fetch: (since) => {
-          asked.push(performance.now())
-          return { items: rows.filter((row) => row.at > Number(since ?? 0)) }
-        },
+        fetch: (since) => ({ items: rows.filter((row) => row.at > Number(since ?? 0)) }),
       }),
       minIntervalMs: 1,
       maxIntervalMs: 60_000,
-    }).start()
-    await waitFor(() => asked.length >= 8, { describe: 'eight polls' })
-    await bridge.close()
-    const pauses = asked.slice(1).map((at, i) => at - (asked[i] ?? 0))
-    expect(pauses[6]).toBeGreaterThan((pauses[0] ?? 0) * 2)
+    }
+    const bridge = new Bridge(await bed.open(), bed.stream<Row>(), options, clock)
+    bed.onClose(() => bridge.close())
+    bridge.start()
+    await waitFor(() => pauses.length >= 6, { describe: 'six pauses' })
+    expect(pauses.slice(0, 4)).toEqual([10, 15, 22.5, 33.75])
+    rows.push(rowOf('a', 1))
+    await waitFor(() => pauses.includes(1), { describe: 'a short pause after news' })
   })
 
   it('goes on with opaque cursors at page borders, also when a page came half way', async () => {
