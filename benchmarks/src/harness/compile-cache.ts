@@ -1,22 +1,24 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { startProgram } from './program-process.ts'
+import { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts'
 
 /**
  * Keeps compiled code from one start of a program to the next, as if it came from a build: a process that
  * finds all of its code there starts faster and holds no compiler for TypeScript.
  */
 export class CompileCache implements AsyncDisposable {
-  readonly directory: string
+  readonly #folder: TemporaryFolder
   readonly #warm = new Map<string, Promise<void>>()
 
-  private constructor(directory: string) {
-    this.directory = directory
+  private constructor(folder: TemporaryFolder) {
+    this.#folder = folder
   }
 
   static async open(): Promise<CompileCache> {
-    return new CompileCache(await mkdtemp(join(tmpdir(), 'millrace-compiled-')))
+    return new CompileCache(await temporaryFolder('compiled'))
+  }
+
+  get directory(): string {
+    return this.#folder.path
   }
 
   /** Resolves when all code that the program loads in the beginning is there. */
@@ -30,7 +32,7 @@ export class CompileCache implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.directory, { recursive: true, force: true })
+    await this.#folder[Symbol.asyncDispose]()
   }
 
   /** A process writes what it has compiled when it ends. */

@@ -1,5 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisServer, startRedis } from '@millrace/testkit'
@@ -7,6 +6,7 @@ import { Judge } from '../harness/criterion.ts'
 import { type ProgramProcess, startProgram } from '../harness/program-process.ts'
 import type { Findings } from '../harness/report.ts'
 import type { Benchmark, Workbench } from '../harness/workbench.ts'
+import { temporaryFolder } from '../harness/temporary-folder.ts'
 import { readJournal } from '../load/journal.ts'
 import { type Account, accountFor } from './account.ts'
 import { Hosts } from './hosts.ts'
@@ -55,34 +55,31 @@ async function run(bench: Workbench): Promise<Findings> {
   bench.tell(
     `${events.toLocaleString('en')} events for 20 readers, ${bench.quick ? 'about 30 s' : 'about 4 min'}`,
   )
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-loss-'))
-  try {
-    await using server = await startRedis({ persistence: true })
-    const place = { url: server.url, prefix: 'bench:' }
-    await using hosts = await Hosts.open({ place, directory, consumers, groups }, PROCESSES)
-    await using publisher = startProgram<LossPublisherProgram>(publisherFile)
-    const startMs = performance.now()
-    await publisher.ask('open', { place, events, perSecond })
-    const schedule = disturbances(PROCESSES)
-    for (const [index, disturbance] of schedule.entries()) {
-      const at = Math.floor(disturbance.share * events)
-      await publisher.ask('accepted', at)
-      bench.tell(
-        `${index + 1}/${schedule.length} at ${at.toLocaleString('en')} events: ${disturbance.is} (${leftOf(disturbance.share, performance.now() - startMs)})`,
-      )
-      await disturb(disturbance, server, hosts)
-    }
-    await publisher.ask('accepted', events)
-    const publishedMs = performance.now() - startMs
-    await workedOff(bench, publisher)
-    const elapsedMs = performance.now() - startMs
-    // Orderly, so that nothing is handled while the files are read.
-    await hosts.close()
-    const accounts = await accountsOf(directory, events)
-    return findingsOf(bench.quick, accounts, { events, publishedMs, elapsedMs }, schedule)
-  } finally {
-    await rm(directory, { recursive: true, force: true })
+  await using folder = await temporaryFolder('loss')
+  const directory = folder.path
+  await using server = await startRedis({ persistence: true })
+  const place = { url: server.url, prefix: 'bench:' }
+  await using hosts = await Hosts.open({ place, directory, consumers, groups }, PROCESSES)
+  await using publisher = startProgram<LossPublisherProgram>(publisherFile)
+  const startMs = performance.now()
+  await publisher.ask('open', { place, events, perSecond })
+  const schedule = disturbances(PROCESSES)
+  for (const [index, disturbance] of schedule.entries()) {
+    const at = Math.floor(disturbance.share * events)
+    await publisher.ask('accepted', at)
+    bench.tell(
+      `${index + 1}/${schedule.length} at ${at.toLocaleString('en')} events: ${disturbance.is} (${leftOf(disturbance.share, performance.now() - startMs)})`,
+    )
+    await disturb(disturbance, server, hosts)
   }
+  await publisher.ask('accepted', events)
+  const publishedMs = performance.now() - startMs
+  await workedOff(bench, publisher)
+  const elapsedMs = performance.now() - startMs
+  // Orderly, so that nothing is handled while the files are read.
+  await hosts.close()
+  const accounts = await accountsOf(directory, events)
+  return findingsOf(bench.quick, accounts, { events, publishedMs, elapsedMs }, schedule)
 }
 
 async function disturb(disturbance: Disturbance, server: RedisServer, hosts: Hosts): Promise<void> {

@@ -1,9 +1,9 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type FaultProxy, type RedisServer, startFaultProxy, startRedis } from '@millrace/testkit'
 import type { CompileCache } from '../harness/compile-cache.ts'
 import { type ProgramProcess, startProgram } from '../harness/program-process.ts'
+import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts'
 import { readJournal } from '../load/journal.ts'
 import { type AcceptedEvent, acceptedIn, type HandledEvent, handledIn } from './flow.ts'
 import type { FollowerProgram, FollowTask, SteadySenderProgram } from './program.ts'
@@ -38,15 +38,15 @@ export class Stage implements AsyncDisposable {
   private constructor(
     server: RedisServer,
     proxy: FaultProxy,
-    directory: string,
+    folder: TemporaryFolder,
     compileCache: string,
   ) {
     this.#compileCache = compileCache
     this.server = server
     this.proxy = proxy
-    this.#directory = directory
-    this.spool = join(directory, 'spool')
-    this.#disposables.defer(() => rm(directory, { recursive: true, force: true }))
+    this.#directory = folder.path
+    this.spool = join(folder.path, 'spool')
+    this.#disposables.use(folder)
     this.#disposables.use(server)
     this.#disposables.use(proxy)
   }
@@ -55,8 +55,7 @@ export class Stage implements AsyncDisposable {
     await Promise.all([followerFile, senderFile].map((file) => compileCache.warm(file)))
     const server = await startRedis({ persistence: true })
     const proxy = await startFaultProxy(server)
-    const directory = await mkdtemp(join(tmpdir(), 'millrace-recovery-'))
-    return new Stage(server, proxy, directory, compileCache.directory)
+    return new Stage(server, proxy, await temporaryFolder('recovery'), compileCache.directory)
   }
 
   async follower(options: FollowerOptions = {}): Promise<Follower> {

@@ -1,9 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startRedis } from '@millrace/testkit'
 import type { CompileCache } from '../harness/compile-cache.ts'
 import { type ProgramProcess, startProgram } from '../harness/program-process.ts'
+import { temporaryFolder } from '../harness/temporary-folder.ts'
 import type { FollowersProgram, PollApiProgram, RatedPublisherProgram } from './program.ts'
 
 /** `publishing` has no followers: what publishing itself costs the server. */
@@ -46,9 +45,8 @@ const apiFile = new URL('../pollers/poll-api.ts', import.meta.url)
 export async function openSide(task: SideTask, owner: AsyncDisposableStack): Promise<Side> {
   const { name, processes, followersPerProcess, compileCache } = task
   const files = programs[name]
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-resources-'))
-  owner.defer(() => rm(directory, { recursive: true, force: true }))
-  const database = join(directory, 'events.db')
+  const folder = owner.use(await temporaryFolder('resources'))
+  const database = join(folder.path, 'events.db')
   const start = <Program extends FollowersProgram | PollApiProgram | RatedPublisherProgram>(
     file: URL,
   ): ProgramProcess<Program> =>
