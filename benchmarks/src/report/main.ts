@@ -1,6 +1,5 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { benchmarks } from '../benchmarks.ts'
 import {
   parseReportCommand,
   type ReportCommand,
@@ -10,6 +9,7 @@ import {
 import { outputs, reportPages, RESULTS, root } from './outputs.ts'
 import { readResults } from './results.ts'
 import { runBenchmarks } from './run-benchmarks.ts'
+import { subjects } from './subjects.ts'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -17,7 +17,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const command = parseReportCommand(
       args,
-      benchmarks.map(({ name }) => name),
+      subjects.map(({ name }) => name),
     )
     if (command === 'help') {
       console.log(reportUsage)
@@ -33,7 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function report({ run, quick, results, out }: ReportCommand): Promise<number> {
   const directory = results ?? join(root, RESULTS)
-  const failed = await runBenchmarks({ names: run, quick, directory })
+  const { failed, unfinished } = await runBenchmarks({ names: run, quick, directory })
   const found = await readResults(directory)
   if (out === undefined) {
     for (const [path, text] of outputs(found)) await write(path, join(root, path), text)
@@ -44,7 +44,8 @@ async function report({ run, quick, results, out }: ReportCommand): Promise<numb
     await write('benchmarks.html', join(out, 'benchmarks.html'), html)
   }
   if (failed.length > 0) console.error(`criteria failed in ${failed.join(', ')}`)
-  return failed.length > 0 ? 1 : 0
+  if (unfinished.length > 0) console.error(`no result from ${unfinished.join(', ')}`)
+  return failed.length + unfinished.length > 0 ? 1 : 0
 }
 
 /** Pages that stay as they are keep their time, and are not told of. */

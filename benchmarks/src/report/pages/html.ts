@@ -39,6 +39,9 @@ export function htmlPage(content: Content): string {
 <h1>Millrace: benchmarks</h1>
 ${[
   ...introduction.map(paragraph),
+  paragraph(
+    'Bars are medians, and the dots on them single rounds. Whatever is drawn tells its figure to a pointer that rests on it.',
+  ),
   ...(isShort ? [`<p class="warning">${escaped(quickWarning)}</p>`] : []),
   contents(chapters),
   '<h2>What is promised</h2>',
@@ -65,7 +68,7 @@ function chapterOf({ name, summary, result, plots }: Chapter): string {
     `<h2>${name}</h2>`,
     paragraph(summary.replace(/^./, (letter) => letter.toUpperCase())),
     ...(plots.length === 0 ? [] : [`<div class="plots">${plots.map(figureOf).join('\n')}</div>`]),
-    gridOf(criteriaGrid(result)),
+    ...(result.criteria.length === 0 ? [] : [gridOf(criteriaGrid(result))]),
     ...comparison(result).map(paragraph),
     ...(Object.keys(result.ratios).length === 0
       ? []

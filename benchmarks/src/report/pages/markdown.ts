@@ -37,7 +37,7 @@ function chapterOf({ name, summary, result }: Chapter): string[] {
   return [
     `## ${name}`,
     `${capitalized(summary)}. \`npm run ${name === 'k6' ? 'bench:k6' : `bench -- ${name}`}\``,
-    gridOf(criteriaGrid(result)),
+    ...(result.criteria.length === 0 ? [] : [gridOf(criteriaGrid(result))]),
     ...(Object.keys(result.ratios).length === 0
       ? []
       : [gridOf(figuresGrid('ratio', result.ratios))]),
