@@ -5,7 +5,7 @@ import { messageOf, PollAdapterError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { abortable, pause } from '../lifecycle/signals.ts'
 import type { ResolvedTickLoopOptions } from './options.ts'
-import { untilNextTickMs } from './schedule.ts'
+import { untilDueMs, untilNextTickMs } from './schedule.ts'
 
 /**
  * Polls: asks, hands each item to the handler, keeps the cursor, and again at the next tick. The cursor
@@ -51,13 +51,35 @@ export class Polling<Item> {
       this.#wake = new AbortController()
       await this.#tick(signal)
       const either = AbortSignal.any([signal, this.#wake.signal])
-      const pauseMs = untilNextTickMs(this.#options.every, begunMs, this.#clock.wallMs())
-      await pause(this.#clock, pauseMs, either)
+      await this.#untilNextTick(begunMs, either)
+    }
+  }
+
+  async #untilNextTick(begunMs: number, signal: AbortSignal): Promise<void> {
+    const { every } = this.#options
+    if (typeof every === 'number') {
+      await pause(this.#clock, untilNextTickMs(every, begunMs, this.#clock.wallMs()), signal)
+      return
+    }
+    let dueMs = Number.NaN
+    do {
+      if (Number.isNaN(dueMs)) dueMs = this.#dueMs(every)
+      await pause(this.#clock, untilDueMs(dueMs, this.#clock.wallMs()), signal)
+    } while (!signal.aborted && !(this.#clock.wallMs() >= dueMs))
+  }
+
+  /** A schedule that fails names no time. */
+  #dueMs(every: (afterMs: number) => number): number {
+    try {
+      return Number(every(this.#clock.wallMs()))
+    } catch (error) {
+      this.#tellOf(error)
+      return Number.NaN
     }
   }
 
   async #tick(signal: AbortSignal): Promise<void> {
-    const { name, cursor } = this.#options
+    const { cursor } = this.#options
     try {
       if (!this.#isLoaded) this.#cursor = await cursor.load()
       this.#isLoaded = true
@@ -65,13 +87,17 @@ export class Polling<Item> {
       while (more && !signal.aborted) more = await this.#page(signal)
     } catch (error) {
       if (signal.aborted) return
-      pollChannels.pollerFailed.publish({
-        stream: '',
-        poller: name,
-        mode: 'poll',
-        error: error instanceof Error ? error : new Error(messageOf(error)),
-      })
+      this.#tellOf(error)
     }
+  }
+
+  #tellOf(error: unknown): void {
+    pollChannels.pollerFailed.publish({
+      stream: '',
+      poller: this.#options.name,
+      mode: 'poll',
+      error: error instanceof Error ? error : new Error(messageOf(error)),
+    })
   }
 
   /** Answers whether the source says that there is more. */
