@@ -38,8 +38,11 @@ export interface DispatcherOptions<Data> {
   starting(): void
   /** Told once for each entry that was started, when its handler has settled. */
   finished(held: Held, outcome: Outcome): void
-  /** Told when the handler of an entry has settled that is no longer this member's. */
-  finishedLost(): void
+  /**
+   * Told when the handler of an entry has settled that is no longer this member's; without an outcome when
+   * that counts for the entry that was handed out anew.
+   */
+  finishedLost(held: Held, outcome: Outcome | undefined): void
 }
 
 /** How long handlers may start one after the other before timers and sockets get their turn. */
@@ -232,14 +235,21 @@ export class Dispatcher<Data> {
   /** What succeeded here need not run again if it was handed to this member anew meanwhile. */
   #finishLost(held: Held, outcome: Outcome): void {
     held.delivery?.conclude(false)
-    this.#options.finishedLost()
-    if (this.#lost.get(held.key) !== held) return
-    this.#lost.delete(held.key)
-    const next = this.#behindLost.get(held.key)
-    if (next === undefined) return
-    this.#behindLost.delete(held.key)
-    if (outcome.kind === 'done') this.#options.finished(next, done)
-    else this.#ready.push(next)
+    const isLatest = this.#lost.get(held.key) === held
+    const next = isLatest ? this.#behindLost.get(held.key) : undefined
+    if (isLatest) {
+      this.#lost.delete(held.key)
+      this.#behindLost.delete(held.key)
+    }
+    if (next === undefined || outcome.kind !== 'done') {
+      this.#options.finishedLost(held, outcome)
+      if (next !== undefined) this.#ready.push(next)
+      return
+    }
+    // One run of the handler, which is told of once.
+    next.startedMs = held.startedMs
+    this.#options.finished(next, done)
+    this.#options.finishedLost(held, undefined)
   }
 
   #track(held: Held): void {

@@ -115,7 +115,10 @@ export class Workbench<Data> {
       finished: (held, outcome) => {
         this.#finished(held, outcome)
       },
-      finishedLost: changed,
+      finishedLost: (held, outcome) => {
+        if (outcome) reportHandled(held, outcome, clock, this.#facts, this.#tally)
+        changed()
+      },
     })
     this.#settler = new Settler(
       commands,

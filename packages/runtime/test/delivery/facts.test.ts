@@ -1,4 +1,4 @@
-import { startRedis, waitFor } from '@millrace/testkit'
+import { startFaultProxy, startRedis, waitFor } from '@millrace/testkit'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   channels,
@@ -100,6 +100,36 @@ describe.each(['consumer', 'group'] as const)('facts about the deliveries of a %
     expect(outcomes()).toEqual(['interrupted false', 'failed false', 'done true'])
     await second.close()
   })
+
+  test('tell of a handler that gave up because the lease was lost', async () => {
+    await using server = await startRedis()
+    await using proxy = await startFaultProxy(server)
+    const settled = listen(channels.deliveriesSettled)
+    await using millrace = await connect(proxy.url, { blockMs: 100 })
+    const options = { name: 'board', leaseMs: 1_000 }
+    const reader =
+      kind === 'consumer'
+        ? millrace.consumer(orders, options)
+        : millrace.consumerGroup(orders, options)
+    const started = Promise.withResolvers<void>()
+    reader.start(async (_, { signal }) => {
+      started.resolve()
+      await new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(new Error('gave up'))
+        })
+      })
+    })
+    const { id } = await millrace.publish(orders, { order: 'a' })
+    await started.promise
+    proxy.blackhole('both')
+    await waitFor(() => settled.length > 0, { describe: 'the interruption', timeoutMs: 20_000 })
+    const [told] = settled.flatMap(({ deliveries }) => deliveries)
+    expect(told).toMatchObject({ id, outcome: 'interrupted', attempt: 1 })
+    expect(told?.settledMs).toBeGreaterThan(told?.startedMs ?? 0)
+    await proxy.heal()
+    await reader.close({ deadlineMs: 100 })
+  }, 40_000)
 
   test('tell what Redis has confirmed', async () => {
     await using server = await startRedis()

@@ -16,6 +16,7 @@ function ready(id: string): Held {
 
 function bench(handler: GroupHandler<number>, concurrency = 2) {
   const finished: [Held, Outcome][] = []
+  const finishedLost: [Held, Outcome | undefined][] = []
   let untilMs = Number.POSITIVE_INFINITY
   const dispatcher = new Dispatcher<number>({
     clock: systemClock,
@@ -31,11 +32,12 @@ function bench(handler: GroupHandler<number>, concurrency = 2) {
     permit: () => ({ lease: { token: '1-a' }, incarnation: 'i', untilMs }),
     starting: () => undefined,
     finished: (held, outcome) => finished.push([held, outcome]),
-    finishedLost: () => undefined,
+    finishedLost: (held, outcome) => finishedLost.push([held, outcome]),
   })
   return {
     dispatcher,
     finished,
+    finishedLost,
     expire: () => {
       untilMs = 0
     },
@@ -100,11 +102,12 @@ describe('the dispatcher', () => {
     for (const succeeds of [true, false]) {
       const gate = Promise.withResolvers<void>()
       let starts = 0
-      const { dispatcher, finished } = bench(async () => {
+      const { dispatcher, finished, finishedLost } = bench(async () => {
         starts++
         if (starts === 1) await gate.promise
       })
-      dispatcher.enqueue(ready('1-0'))
+      const lost = ready('1-0')
+      dispatcher.enqueue(lost)
       dispatcher.pump()
       dispatcher.disown(new Error('the lease is lost'))
       const again = ready('1-0')
@@ -119,6 +122,9 @@ describe('the dispatcher', () => {
       })
       expect(starts).toBe(succeeds ? 1 : 2)
       expect(finished).toEqual([[again, { kind: 'done' }]])
+      // Each run is told of once, with the time at which it began.
+      expect(finishedLost).toEqual([[lost, succeeds ? undefined : { kind: 'interrupted' }]])
+      expect(again.startedMs > 0 && again.startedMs === lost.startedMs).toBe(succeeds)
       dispatcher.close()
     }
   })
