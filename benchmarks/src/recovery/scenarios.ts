@@ -15,7 +15,7 @@ export interface Scenario {
   ) => Promise<{ readonly sender: Sender; readonly act: () => Promise<Broken> }>
 }
 
-export interface Broken {
+interface Broken {
   readonly fromUs: number
   /** The sender from here on. */
   readonly sender: Sender
