@@ -9,7 +9,7 @@ import { BrokerProcess, freePort, programVersion } from './broker-process.ts'
  * (`sync_interval`), so an event is confirmed once the operating system has it.
  */
 export async function startNatsBroker(): Promise<BrokerChoice> {
-  const version = await programVersion('nats-server', ['--version'], /v(\S+)/)
+  const version = await programVersion('nats-server', ['--version'], /v(\d\S*)/)
   if (version === undefined) return { reason: 'nats-server is not on PATH (Debian: nats-server)' }
   const folder = await mkdtemp(join(tmpdir(), 'millrace-nats-'))
   const port = await freePort()
