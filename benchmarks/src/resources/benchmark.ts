@@ -40,7 +40,7 @@ export const resources: Benchmark = {
 }
 
 /** What is measured is a service that has run for a while, and not its compiler. */
-const WARM_UP = { perSecond: 500, fullMs: 6_000, quickMs: 2_000 }
+const WARM_UP = { perSecond: 500, fullMs: 5_000, quickMs: 2_000 }
 
 interface Part {
   readonly side: SideName
@@ -110,7 +110,7 @@ function remainingMs(grid: Grid, parts: readonly Part[], done: number, elapsedMs
   const expected = (some: readonly Part[]): number =>
     some.reduce(
       (sum, { cells, processes }) =>
-        sum + 10_000 + processes * 250 + expectedMs(cells, grid.windowMs),
+        sum + 9_000 + processes * 150 + expectedMs(cells, grid.windowMs),
       0,
     )
   const before = expected(parts.slice(0, done))
