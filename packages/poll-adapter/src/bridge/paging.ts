@@ -82,7 +82,7 @@ export async function readPage<Item>(
   const mayHaveMore =
     news.length > 0 ||
     page.items.length >= options.limit ||
-    isBefore(source.cursors, end, position.cursor)
+    isBefore(source.cursors, furthest(source.cursors, end, reached), position.cursor)
   const more = page.hasMore ?? (mayHaveMore && advanced)
   if (more && !advanced) {
     throw new PollAdapterError(

@@ -158,3 +158,32 @@ describe('an item that within one page looks again as it did', () => {
     expect(await page([...back, ...back.slice(0, 1)], 'refuse', true)).toHaveLength(3)
   })
 })
+
+it.each(endpoints)(
+  'a poll that finds nothing new asks once where the source %s',
+  async (_, answer) => {
+    const few = rows.slice(0, 12)
+    const source = defineSource<Row>({
+      cursors: 'overlap',
+      overlap: 10,
+      key: ({ id }) => id,
+      version: ({ at }) => at,
+      cursorOf: ({ at }) => at,
+      fetch: (cursor) =>
+        answer(
+          few.filter(({ at }) => at > Number(cursor ?? -1)),
+          false,
+        ),
+    })
+    const position = new SourcePosition(source.cursors)
+    for (const row of few) position.take(source.changeOf(row))
+    const { news, more } = await readPage(source, position, position.from, {
+      signal: new AbortController().signal,
+      limit: 100,
+      timeoutMs: 10_000,
+      maxDeletedShare: 0.5,
+      returned: 'refuse',
+    })
+    expect({ news, more }).toEqual({ news: [], more: false })
+  },
+)
