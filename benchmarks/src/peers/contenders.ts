@@ -15,27 +15,58 @@ export const OURS = 'millrace'
 export const OURS_FEWER = 'millrace_fewer_events'
 
 export const contenders: Readonly<Record<string, Contender>> = {
-  [OURS]: { program: client('millrace'), broker: 'redis', share: 1, against: OURS },
-  floor: { program: client('ioredis'), broker: 'redis', share: 1, against: OURS },
-  node_redis: { program: client('node-redis'), broker: 'redis', share: 1, against: OURS },
-  nats_jetstream: { program: client('nats-jetstream'), broker: 'nats', share: 1, against: OURS },
+  [OURS]: {
+    program: new URL('clients/millrace.ts', import.meta.url),
+    broker: 'redis',
+    share: 1,
+    against: OURS,
+  },
+  floor: {
+    program: new URL('clients/ioredis.ts', import.meta.url),
+    broker: 'redis',
+    share: 1,
+    against: OURS,
+  },
+  node_redis: {
+    program: new URL('clients/node-redis.ts', import.meta.url),
+    broker: 'redis',
+    share: 1,
+    against: OURS,
+  },
+  nats_jetstream: {
+    program: new URL('clients/nats-jetstream.ts', import.meta.url),
+    broker: 'nats',
+    share: 1,
+    against: OURS,
+  },
   rabbitmq_streams: {
-    program: client('rabbitmq-streams'),
+    program: new URL('clients/rabbitmq-streams.ts', import.meta.url),
     broker: 'rabbitmq',
     share: 1,
     against: OURS,
   },
-  [OURS_FEWER]: { program: client('millrace'), broker: 'redis', share: 0.2, against: OURS_FEWER },
-  bullmq: { program: client('bullmq'), broker: 'redis', share: 0.2, against: OURS_FEWER },
-  moleculer_channels: {
-    program: client('moleculer-channels'),
+  [OURS_FEWER]: {
+    program: new URL('clients/millrace.ts', import.meta.url),
     broker: 'redis',
     share: 0.2,
     against: OURS_FEWER,
   },
-  redis_smq: { program: client('redis-smq'), broker: 'redis', share: 0.05, against: OURS_FEWER },
-}
-
-function client(name: string): URL {
-  return new URL(`clients/${name}.ts`, import.meta.url)
+  bullmq: {
+    program: new URL('clients/bullmq.ts', import.meta.url),
+    broker: 'redis',
+    share: 0.2,
+    against: OURS_FEWER,
+  },
+  moleculer_channels: {
+    program: new URL('clients/moleculer-channels.ts', import.meta.url),
+    broker: 'redis',
+    share: 0.2,
+    against: OURS_FEWER,
+  },
+  redis_smq: {
+    program: new URL('clients/redis-smq.ts', import.meta.url),
+    broker: 'redis',
+    share: 0.05,
+    against: OURS_FEWER,
+  },
 }
