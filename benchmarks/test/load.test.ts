@@ -46,6 +46,17 @@ describe('latencies', () => {
     expect(latencies.shareWithin(timedEventAt(0).sentUs / 2_000)).toBe(1)
   })
 
+  test('have a curve that lies between the least and the greatest', async () => {
+    const latencies = new Latencies({ warmUp: 0, events: 200 })
+    for (let i = 0; i < 200; i++) latencies.see(timedEventAt(i))
+    await latencies.complete
+    const { p1Ms, p10Ms, p25Ms, p75Ms, p90Ms, p999Ms } = latencies.curve()
+    const { p50, p95, p99, max } = latencies.spread()
+    const rising = [0, p1Ms, p10Ms, p25Ms, p50, p75Ms, p90Ms, p95, p99, p999Ms]
+    expect(rising).toEqual(rising.toSorted((one, other) => one - other))
+    expect(p999Ms).toBe(max)
+  })
+
   test('refuse events that come out of order or twice', async () => {
     const latencies = new Latencies({ warmUp: 0, events: 3 })
     latencies.see(timedEventAt(0))

@@ -71,6 +71,17 @@ test('the grid of resources has the ratio of each cell, net of publishing', () =
   expect(html).toContain('<title>polls every 1 s, Redis, 10 events a second: 1.33 ×</title>')
 })
 
+test('of the notes, tables keep their spaces and sentences flow', () => {
+  const notes = ['a   b\n--  --\n1    2', 'Polling is cheaper:\n- at night']
+  const { markdown, html } = reportPages(resultsOf(sampleResult('resources', { notes })))
+  expect(markdown).toContain(
+    '```text\na   b\n--  --\n1    2\n```\n\nPolling is cheaper:\n- at night',
+  )
+  expect(html).toContain(
+    '<pre>a   b\n--  --\n1    2</pre>\n<p>Polling is cheaper:</p>\n<p>- at night</p>',
+  )
+})
+
 test('results are text in the page, never markup', () => {
   const html = htmlPage(contentOf(subjects, drawable))
   expect(html).toContain('Some &lt;fast&gt; processor')

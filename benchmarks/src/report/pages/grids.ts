@@ -91,6 +91,11 @@ export const introduction: readonly string[] = [
 export const quickWarning =
   'Some of these results are of short runs with loose bounds: they show that a benchmark works, not what Millrace reaches.'
 
+/** Whether a note is a table made of spaces, and no sentence. */
+export function isDrawn(note: string): boolean {
+  return /^-+(?: +-+)+$/m.test(note)
+}
+
 function shown(value: number): string {
   return Number.isNaN(value) ? 'no figure' : figure(value)
 }

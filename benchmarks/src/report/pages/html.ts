@@ -11,6 +11,7 @@ import {
   figuresGrid,
   type Grid,
   introduction,
+  isDrawn,
   missing,
   originsGrid,
   promisesGrid,
@@ -73,7 +74,9 @@ function chapterOf({ name, summary, result, plots }: Chapter): string {
     ...(Object.keys(result.ratios).length === 0
       ? []
       : [folded('ratios', gridOf(figuresGrid('ratio', result.ratios)))]),
-    ...(result.notes ?? []).map((note) => `<pre>${escaped(note)}</pre>`),
+    ...(result.notes ?? []).map((note) =>
+      isDrawn(note) ? `<pre>${escaped(note)}</pre>` : note.split('\n').map(paragraph).join('\n'),
+    ),
     folded('all values', gridOf(figuresGrid('value', result.values))),
     '</section>',
   ].join('\n')

@@ -6,6 +6,7 @@ import {
   figuresGrid,
   type Grid,
   introduction,
+  isDrawn,
   missing,
   originsGrid,
   promisesGrid,
@@ -42,7 +43,7 @@ function chapterOf({ name, summary, result }: Chapter): string[] {
       ? []
       : [gridOf(figuresGrid('ratio', result.ratios))]),
     ...comparison(result),
-    ...(result.notes ?? []).map((note) => `\`\`\`text\n${note}\n\`\`\``),
+    ...(result.notes ?? []).map((note) => (isDrawn(note) ? `\`\`\`text\n${note}\n\`\`\`` : note)),
     ...folded(`all values of ${name}`, gridOf(figuresGrid('value', result.values))),
   ]
 }
