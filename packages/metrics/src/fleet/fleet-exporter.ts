@@ -23,6 +23,8 @@ export class FleetExporter {
   readonly #collector: Collector
   #running: Promise<FleetSnapshot> | undefined
   #last: FleetSnapshot | undefined
+  /** When that began, by the monotonic clock. */
+  #lastMs = 0
   #isClosed = false
 
   /** @throws MillraceError `OPTIONS_INVALID` */
@@ -52,11 +54,12 @@ export class FleetExporter {
     return this.#running
   }
 
-  /** Whether the last scrape, or one that is made for this, found all servers and all keys. */
+  /** Whether a scrape of just now, or one that is made for this, found all servers and all keys. */
   async readiness(): Promise<FleetReadiness> {
     if (this.#isClosed) return { isReady: false, reason: 'closed' }
+    const isRecent = performance.now() - this.#lastMs < RECENT_DEADLINES * this.#options.deadlineMs
     const { nodes } =
-      this.#last !== undefined && isUp(this.#last) && this.#collector.hasFoundAll
+      this.#last !== undefined && isRecent && isUp(this.#last) && this.#collector.hasFoundAll
         ? this.#last
         : await this.snapshot()
     const down = nodes.filter((node) => !node.isUp).map(({ name }) => name)
@@ -80,14 +83,19 @@ export class FleetExporter {
   }
 
   async #collect(): Promise<FleetSnapshot> {
+    const startedMs = performance.now()
     try {
       this.#last = await this.#collector.collect()
+      this.#lastMs = startedMs
       return this.#last
     } finally {
       this.#running = undefined
     }
   }
 }
+
+/** What was found so many deadlines ago says nothing of now: nobody may scrape while probes come. */
+const RECENT_DEADLINES = 3
 
 function isUp({ nodes }: FleetSnapshot): boolean {
   return nodes.length > 0 && nodes.every((node) => node.isUp)

@@ -114,6 +114,16 @@ describe('The fleet exporter in front of', () => {
     }
   })
 
+  it('a server that goes and comes back is noticed by probes alone, although nobody scrapes', async () => {
+    await using redis = await startRedis({ persistence: true })
+    await using exporter = new FleetExporter({ redis: redis.url, deadlineMs: 1_000 })
+    await waitFor(async () => (await exporter.readiness()).isReady, { describe: 'all keys' })
+    await redis.stop()
+    await waitFor(async () => !(await exporter.readiness()).isReady, { describe: 'a refusal' })
+    await redis.restart()
+    await waitFor(async () => (await exporter.readiness()).isReady, { describe: 'all keys again' })
+  })
+
   it('nothing answers all the same, and reads again when Redis is back', async () => {
     await using redis = await startRedis({ persistence: true })
     await redis.client().xadd('mr:{a}a', '*', 'data', '1')
