@@ -84,7 +84,7 @@ export async function measureRecovery(program: URL, broker: Broker): Promise<Fig
   return {
     // Not within half a minute counts as half a minute.
     recoveredMs: atUs === 0 ? RESUMED_WITHIN_MS : (atUs - backUs) / 1_000,
-    confirmedAndLost: missing.events,
+    confirmedUnhandled: missing.events,
     refused: failed,
     handledTwice: missing.handledTwice,
   }

@@ -15,7 +15,8 @@ import { servePeer } from '../peer-program.ts'
 
 // redis-smq 8.3 as its guide has it: a FIFO queue, point to point, through ioredis; messages that are
 // done are not stored, which is its default. A consumer handles one message after the other, so
-// several consumers of the queue run in the process, as its guide advises for throughput. It has no
+// several consumers of the queue run in the process, as its guide advises for throughput. It asks
+// for ioredis 5, and works with the 6 that is here. It has no
 // bulk: each event is a `produce` of its own, many at a time.
 const QUEUE = 'timed'
 const CONSUMERS = 10
