@@ -4,14 +4,14 @@ import {
   type Bridge,
   createBridge,
   createMigration,
-  createPoller,
   type Migration,
   type MigrationMode,
   type MigrationState,
-  type Poller,
   type PollerOptions,
   type Source,
 } from '@millrace/poll-adapter'
+import { type Clock, systemClock } from '../../src/lifecycle/clock.ts'
+import { Poller } from '../../src/migration/poller.ts'
 import { flightsOver } from '../flight-kinds.ts'
 import { type Flight, FlightSource } from '../flight-source.ts'
 import type { Testbed } from '../open-millrace.ts'
@@ -60,8 +60,9 @@ export class Board {
   poller(
     options: Partial<PollerOptions<Flight, Flight | null>> = {},
     millrace: Millrace = this.millrace,
+    clock: Clock = systemClock,
   ): Poller<Flight, Flight | null> {
-    return createPoller<Flight, Flight | null>(millrace, this.stream, {
+    const all: PollerOptions<Flight, Flight | null> = {
       name: 'board',
       bridge: 'flights',
       source: flightsOver(this.source.url, 'exact'),
@@ -73,7 +74,8 @@ export class Board {
       leaseMs: 600,
       shadowWindowMs: 400,
       ...options,
-    }).start()
+    }
+    return new Poller<Flight, Flight | null>(millrace, this.stream, all, clock).start()
   }
 
   async switchTo(to: MigrationState, why = 'test'): Promise<void> {

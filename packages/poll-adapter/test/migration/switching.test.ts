@@ -3,21 +3,42 @@ import { UnrecoverableError } from '@millrace/runtime'
 import { waitFor } from '@millrace/testkit'
 import { pollChannels } from '@millrace/poll-adapter'
 import { flightsOver } from '../flight-kinds.ts'
+import { type Clock, systemClock } from '../../src/lifecycle/clock.ts'
 import { useRedis } from '../open-millrace.ts'
 import { Board } from './board.ts'
 
 const bed = useRedis()
+const LOOK_EVERY_MS = 500
 
 describe('switching a poller', () => {
   it('is in force within two seconds, and leaves a trail', async ({ annotate }) => {
     const board = await Board.open(bed)
-    board.bridge()
-    board.poller({ lookEveryMs: 500 })
+    const bridge = board.bridge()
+    await waitFor(async () => (await bridge.look()).began, { describe: 'the bridge to begin' })
+    let looks = 0
+    const clock: Clock = {
+      ...systemClock,
+      after: (ms, callback) => {
+        if (ms === LOOK_EVERY_MS) looks += 1
+        return systemClock.after(ms, callback)
+      },
+    }
+    board.poller({ lookEveryMs: LOOK_EVERY_MS }, board.millrace, clock)
     board.source.change('LX1')
     await board.settled()
+    let looksUntilSwitched = Number.NaN
+    bed.onClose(
+      pollChannels.migrationSwitched.subscribe(({ epoch }) => {
+        if (epoch === 1) looksUntilSwitched = looks
+      }),
+    )
     const startedMs = performance.now()
-    await board.switchTo('stream', 'it is time')
+    await board.migration.switchTo('board', 'stream', { who: 'ada', why: 'it is time' })
+    const looksBefore = looks
+    await board.actsAs('stream')
     await annotate(`in force after ${(performance.now() - startedMs).toFixed(0)} ms`)
+    // One pause may have been under way, and one look; more than another pause is never waited for.
+    expect(looksUntilSwitched - looksBefore).toBeLessThanOrEqual(1)
     board.source.change('LX1')
     await board.settled()
     await board.switchTo('poll', 'back again')
