@@ -21,6 +21,7 @@ import { type Disturbance, disturbances } from './schedule.ts'
  * - 20 readers on one stream, in default options: 12 Consumers, each held by one of four processes, and 8
  *   ConsumerGroups with a member in each of the four.
  * - Another process publishes the events, numbered, in chunks of 500, at up to 15,000 a second.
+ *   It waits half-way between two restarts where a restart takes long, so that each meets a flow of events.
  * - Meanwhile, and while the readers work off what is left, processes are killed (SIGKILL) or closed and
  *   started again, and Redis is killed and started again once, early, with its append-only file.
  * - Every handler writes the event's number to a file before it returns; what a killed process wrote stays.
@@ -40,7 +41,7 @@ interface Scale {
 }
 
 const fullScale: Scale = { events: 1_000_000, perSecond: 15_000 }
-const quickScale: Scale = { events: 20_000, perSecond: 4_000 }
+const quickScale: Scale = { events: 20_000, perSecond: 1_000 }
 const consumers = Array.from({ length: 12 }, (_, index) => `consumer-${index}`)
 const groups = Array.from({ length: 8 }, (_, index) => `group-${index}`)
 const PROCESSES = 4
@@ -53,7 +54,7 @@ const publisherFile = new URL('../millrace/publish-counted.ts', import.meta.url)
 async function run(bench: Workbench): Promise<Findings> {
   const { events, perSecond } = bench.quick ? quickScale : fullScale
   bench.tell(
-    `${events.toLocaleString('en')} events for 20 readers, ${bench.quick ? 'about 30 s' : 'about 4 min'}`,
+    `${events.toLocaleString('en')} events for 20 readers, ${bench.quick ? 'about 40 s' : 'about 4 min'}`,
   )
   await using folder = await temporaryFolder('loss')
   const directory = folder.path
@@ -66,12 +67,16 @@ async function run(bench: Workbench): Promise<Findings> {
   const schedule = disturbances(PROCESSES)
   for (const [index, disturbance] of schedule.entries()) {
     const at = Math.floor(disturbance.share * events)
+    // Half-way to the next one at most, so that events flow before each, during each and after it.
+    const following = schedule[index + 1]?.share ?? 1
+    await publisher.ask('allow', Math.ceil(((disturbance.share + following) / 2) * events))
     await publisher.ask('accepted', at)
     bench.tell(
       `${index + 1}/${schedule.length} at ${at.toLocaleString('en')} events: ${disturbance.is} (${leftOf(disturbance.share, performance.now() - startMs)})`,
     )
     await disturb(disturbance, server, hosts)
   }
+  await publisher.ask('allow', events)
   await publisher.ask('accepted', events)
   const publishedMs = performance.now() - startMs
   await workedOff(bench, publisher)

@@ -28,6 +28,8 @@ export interface PublishTask {
 
 export type LossPublisherProgram = {
   readonly open: (task: PublishTask) => Promise<void>
+  /** Goes on until so many events have been published; nothing is published before it is first called. */
+  readonly allow: (events: number) => void
   /** Resolves once so many events have been accepted. */
   readonly accepted: (events: number) => Promise<void>
   /** How many events have not been processed yet, over all readers. */

@@ -14,6 +14,8 @@ const DEADLINE_MS = 60_000
 const stream = timedStream()
 let millrace: Millrace
 let acceptedEvents = 0
+let allowedEvents = 0
+let allowed = Promise.withResolvers<void>()
 let published: Promise<void> = Promise.resolve()
 const waiting = new Set<{ readonly events: number; readonly resolve: () => void }>()
 
@@ -23,6 +25,12 @@ serve({
     millrace = await connect(url, { prefix, deadlineMs: DEADLINE_MS })
     published = publish(task)
     published.catch(() => undefined)
+  },
+
+  allow(events: number) {
+    allowedEvents = events
+    allowed.resolve()
+    allowed = Promise.withResolvers<void>()
   },
 
   async accepted(events: number) {
@@ -44,10 +52,14 @@ serve({
 } satisfies LossPublisherProgram)
 
 async function publish({ events, perSecond }: PublishTask): Promise<void> {
-  const startMs = performance.now()
+  const everyMs = (CHUNK_EVENTS / perSecond) * 1_000
+  let dueMs = performance.now()
   const underWay = new Set<Promise<void>>()
   for (let from = 0; from < events; from += CHUNK_EVENTS) {
-    const waitMs = startMs + (from / perSecond) * 1_000 - performance.now()
+    await allowedFrom(from)
+    // What could not be published in time is not made up for.
+    dueMs = Math.max(dueMs + everyMs, performance.now())
+    const waitMs = dueMs - performance.now()
     if (waitMs > 0) await sleep(waitMs)
     while (underWay.size >= CHUNKS_IN_FLIGHT) await Promise.race(underWay)
     const length = Math.min(CHUNK_EVENTS, events - from)
@@ -55,6 +67,12 @@ async function publish({ events, perSecond }: PublishTask): Promise<void> {
     underWay.add(chunk)
   }
   await Promise.all(underWay)
+}
+
+async function allowedFrom(event: number): Promise<void> {
+  if (event < allowedEvents) return
+  await allowed.promise
+  await allowedFrom(event)
 }
 
 async function publishChunk(from: number, length: number): Promise<void> {
