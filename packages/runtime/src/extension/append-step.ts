@@ -140,7 +140,8 @@ export async function encodeEvent<Input>(
 function refused(
   stream: string,
   step: Pick<Step<unknown>, 'lease' | 'number'>,
-  reply: readonly unknown[]): MillraceError {
+  reply: readonly unknown[],
+): MillraceError {
   const why =
     reply[0] === 'LOST'
       ? 'another holder took the lease'

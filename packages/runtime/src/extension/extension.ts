@@ -4,7 +4,13 @@ import { MillraceError } from '../errors.ts'
 import { onAbort } from '../lifecycle/signals.ts'
 import type { EventStream } from '../stream/define-stream.ts'
 import { assertName, type StreamKeys } from '../stream/keys.ts'
-import { type AppendedStep, appendStep, encodeEvent, type Step, type StepEvent } from './append-step.ts'
+import {
+  type AppendedStep,
+  appendStep,
+  encodeEvent,
+  type Step,
+  type StepEvent,
+} from './append-step.ts'
 import { elect, type ElectionOptions, type HeldLease } from './election.ts'
 
 export interface RunOptions {
