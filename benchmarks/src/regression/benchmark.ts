@@ -5,6 +5,7 @@ import type { Findings } from '../harness/report.ts'
 import { type Sample, Samples } from '../harness/samples.ts'
 import type { Benchmark, Workbench } from '../harness/workbench.ts'
 import { measure, type Measurable } from '../throughput/measure.ts'
+import { estimate, holds } from './estimate.ts'
 import { type Gate, gates } from './gates.ts'
 
 /**
@@ -15,9 +16,8 @@ import { type Gate, gates } from './gates.ts'
  *   of the client and of Redis, with that of the hand-written loop right before or after it: unlike events
  *   per second it hardly depends on what else the machine does. The rate has a gate that is wide enough
  *   for busy machines; it finds waiting, which uses no CPU.
- * - A ratio is the median over interleaved rounds. Where one is beyond its limit, what it needs is
- *   measured again, all rounds of it, twice at most, and the best attempt counts: a machine is disturbed
- *   now and then, a regression is there each time.
+ * - A ratio is that of the best rounds of both, which are interleaved. Where one is beyond its limit, what
+ *   it needs is measured in as many rounds again, twice at most, and all rounds count.
  * - MILLRACE_PLANTED_SLOWDOWN=0.3 makes the measured paths 30 % slower, to see that this is noticed.
  */
 export const regression: Benchmark = {
@@ -49,11 +49,10 @@ const programs: Readonly<Record<string, Omit<Measurable, 'size'>>> = {
 
 async function run(bench: Workbench): Promise<Findings> {
   const { rounds, size } = bench.quick ? quickRun : fullRun
-  const best = new Map<Gate, number>()
-  const kept: Sample[] = []
+  const all: Sample[] = []
   let open: readonly Gate[] = gates
   for (let attempt = 1; attempt <= ATTEMPTS && open.length > 0; attempt += 1) {
-    if (attempt > 1) bench.tell(`again, because of ${open.map(({ id }) => id).join(', ')}`)
+    if (attempt > 1) bench.tell(`more rounds, because of ${open.map(({ id }) => id).join(', ')}`)
     const needed = new Set(open.flatMap(({ variant, floor }) => [variant, floor]))
     const variants = Object.entries(programs)
       .filter(([name]) => needed.has(name))
@@ -61,42 +60,23 @@ async function run(bench: Workbench): Promise<Findings> {
         return { name, expectedMs: 2_500, run: () => measure(bench, { ...program, size }) }
       })
     const samples = await carryOut(planRounds(rounds, variants), bench.tell)
-    for (const gate of open) {
-      const ratio = samples.ratio(gate.figure, gate.variant, gate.floor)
-      best.set(gate, better(gate, best.get(gate), ratio))
-    }
     const before = (attempt - 1) * rounds
     for (const { round, variant, figures } of samples.all)
-      kept.push({ round: before + round, variant, figures })
-    open = gates.filter((gate) => !holds(gate, best.get(gate) ?? Number.NaN, bench.quick))
+      all.push({ round: before + round, variant, figures })
+    open = gates.filter((gate) => !holds(gate, estimate(all, gate), bench.quick))
   }
-  return findings(bench.quick, best, kept)
+  return findings(bench.quick, all)
 }
 
-function better(gate: Gate, before: number | undefined, ratio: number): number {
-  if (before === undefined) return ratio
-  return gate.direction === 'at most' ? Math.min(before, ratio) : Math.max(before, ratio)
-}
-
-function holds(gate: Gate, ratio: number, quick: boolean): boolean {
-  const limit = quick ? gate.quick : gate.limit
-  return gate.direction === 'at most' ? ratio <= limit : ratio >= limit
-}
-
-function findings(
-  quick: boolean,
-  best: ReadonlyMap<Gate, number>,
-  kept: readonly Sample[],
-): Findings {
+function findings(quick: boolean, all: readonly Sample[]): Findings {
   const judge = new Judge(quick)
   for (const gate of gates) {
-    const measured = best.get(gate) ?? Number.NaN
     const limits = { target: gate.limit, quick: gate.quick }
-    if (gate.direction === 'at most') judge.atMost(gate.id, measured, limits, '×')
-    else judge.atLeast(gate.id, measured, limits, '×')
+    if (gate.direction === 'at most') judge.atMost(gate.id, estimate(all, gate), limits, '×')
+    else judge.atLeast(gate.id, estimate(all, gate), limits, '×')
   }
   const samples = new Samples()
-  for (const sample of kept) samples.add(sample)
+  for (const sample of all) samples.add(sample)
   const values = Object.keys(programs).flatMap((name) =>
     ['perSecond', 'clientCpuUs', 'redisCpuUs'].map((figure) => [
       `${name}_${figure}`,
@@ -105,8 +85,8 @@ function findings(
   )
   return {
     criteria: judge.criteria,
-    ratios: Object.fromEntries([...best].map(([{ id }, ratio]) => [id, ratio])),
+    ratios: Object.fromEntries(gates.map((gate) => [gate.id, estimate(all, gate)])),
     values: Object.fromEntries(values),
-    rounds: kept,
+    rounds: all,
   }
 }
