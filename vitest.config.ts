@@ -10,6 +10,10 @@ const sourceCondition = 'millrace-source'
 // Node itself does not know `module`, which leads to files that only bundlers can read.
 const conditions = [sourceCondition, ...defaultServerConditions.filter((name) => name !== 'module')]
 
+// `npm test` is for every change at one's desk, and takes some minutes. What kills processes for minutes, or
+// waits for real outages, is in files called `*.long.test.ts`: `npm run test:long`, and in CI.
+const long = process.env['MILLRACE_TESTS'] === 'long'
+
 const folders = ['packages', 'apps']
   .flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`))
   .concat('benchmarks')
@@ -29,7 +33,11 @@ export default defineConfig({
     projects: folders.map((folder) => ({
       extends: true,
       root: folder,
-      test: { name: folder.replace(/^.*\//, ''), include: ['test/**/*.test.ts'] },
+      test: {
+        name: folder.replace(/^.*\//, ''),
+        include: [long ? 'test/**/*.long.test.ts' : 'test/**/*.test.ts'],
+        exclude: long ? [] : ['**/*.long.test.ts'],
+      },
     })),
   },
 })

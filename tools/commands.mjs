@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
  * @property {string} name what failed, if it fails
  * @property {string} file
  * @property {string[]} args
+ * @property {Readonly<Record<string, string>>} [env] besides what all steps get
  * @property {string} [say] one line before a step that would start in silence
  */
 
@@ -23,6 +24,10 @@ export const commands = {
   ],
   faults: (args) => [...redis(), program('the fault suite', 'apps/faults/src/main.ts', args)],
   test: (args) => [...redis(), tool('vitest', 'run', ...args)],
+  'test:long': (args) => [
+    ...redis(),
+    { ...tool('vitest', 'run', ...args), env: { MILLRACE_TESTS: 'long' } },
+  ],
   lint: (args) => [tool('oxlint', '--deny-warnings', ...args)],
   format: (args) => [tool('biome', 'format', '--write', ...args)],
   'format:check': (args) => [tool('biome', 'format', ...args)],

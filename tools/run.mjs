@@ -36,7 +36,7 @@ async function main(name, args) {
     process.chdir(root)
     for (const step of command(args)) {
       if (step.say !== undefined) say(step.say)
-      const code = await run(step.file, step.args, { cwd: root, env })
+      const code = await run(step.file, step.args, { cwd: root, env: { ...env, ...step.env } })
       if (code !== 0) {
         say(`${step.name} failed with exit code ${code}.`)
         return code
