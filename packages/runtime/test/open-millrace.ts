@@ -15,6 +15,7 @@ import {
   defineStream,
   type EventStream,
   type Millrace,
+  type StreamOptions,
 } from '../src/index.ts'
 
 /** The payload of most tests: a number that rises in the order of publishing. */
@@ -60,8 +61,8 @@ export class Testbed {
   }
 
   /** A stream that no other test uses. */
-  stream(): EventStream<Reading, Reading> {
-    return defineStream<Reading>(`readings-${++this.#streams}`)
+  stream(options: StreamOptions<Reading> = {}): EventStream<Reading, Reading> {
+    return defineStream<Reading>(`readings-${++this.#streams}`, options)
   }
 
   /** Gathers what a channel tells during the test. */

@@ -37,6 +37,8 @@ export class Tail implements TailDoor {
   #mayUnblock = true
   #pace: Pace
   #lastCheckMs = 0
+  /** The pause before the last connection, until a read on it has been answered. */
+  #backoffMs = 0
   #confirmedMs: number | undefined
 
   constructor(core: Core, tag: string) {
@@ -76,7 +78,6 @@ export class Tail implements TailDoor {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing
-    let backoffMs = 0
     while (!signal.aborted) {
       if (this.#streams.size === 0) {
         await this.#woken()
@@ -86,7 +87,6 @@ export class Tail implements TailDoor {
       try {
         session = await this.#link.session({ signal })
         await this.#readOn(session)
-        backoffMs = 0
       } catch (error) {
         this.#reading = undefined
         if (signal.aborted) break
@@ -96,8 +96,8 @@ export class Tail implements TailDoor {
         }
         this.#report(error)
         this.#interruptAll(messageOf(error))
-        backoffMs = Math.min(Math.max(backoffMs * 2, 20), GREATEST_BACKOFF_MS)
-        await pause(this.#core.clock, backoffMs, signal)
+        this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, 20), GREATEST_BACKOFF_MS)
+        await pause(this.#core.clock, this.#backoffMs, signal)
       }
     }
   }
@@ -119,6 +119,7 @@ export class Tail implements TailDoor {
       const reply =
         strict.length === 0 ? await reading : await this.#strictly(session, strict, reading)
       this.#reading = undefined
+      this.#backoffMs = 0
       const dispatched = this.#dispatch(listed, reply, count)
       const events = typeof dispatched === 'number' ? dispatched : await dispatched
       const nowMs = clock.monotonicMs()

@@ -6,6 +6,9 @@ import { range, type Reading, useRedis } from '../open-millrace.ts'
 
 const bed = useRedis()
 
+/** The ids of these tests are of 1970, which retention would not keep for long. */
+const LASTING = { retention: { maxAgeMs: Number.POSITIVE_INFINITY } } as const
+
 /** Adds events whose ids are given, each with its id as payload. */
 async function add(stream: { name: string }, ...ids: string[]): Promise<void> {
   for (const id of ids) {
@@ -52,7 +55,7 @@ async function handledFive(
 describe('A position that the server does not have', () => {
   it('refuses a checkpoint over an event that was never read', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const handled: number[] = []
     await handledFive(millrace, stream, handled)
     const replica = await bed.redis.dumpBuffer(bed.key(stream))
@@ -86,7 +89,7 @@ describe('A position that the server does not have', () => {
 
   it('refuses a range that would hide an event that was never read', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const handled: number[] = []
     const gate = Promise.withResolvers<void>()
     millrace.consumer(stream, { ...QUIET, order: 'key' }).start(async ({ data }) => {
@@ -128,7 +131,7 @@ describe('A position that the server does not have', () => {
 
   it('resumes at the position of the server after a refusal', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const handled: number[] = []
     await add(stream, ...range(5, 1).map((n) => `${n}-0`))
     const consumer = millrace.consumer(stream, QUIET).start(({ data }) => void handled.push(data.n))
@@ -148,7 +151,7 @@ describe('A position that the server does not have', () => {
 
   it('keeps its results when the server has what it had', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const handled: number[] = []
     await handledFive(millrace, stream, handled)
     for (const round of range(5, 3)) {
@@ -163,7 +166,7 @@ describe('A position that the server does not have', () => {
 describe('A neighbour that deletes events', () => {
   it('goes on when a neighbour deletes the event at the watermark', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const handled: number[] = []
     await handledFive(millrace, stream, handled)
     await add(stream, '3-0')
@@ -177,7 +180,7 @@ describe('A neighbour that deletes events', () => {
 
   it('goes on when the connection is lost before that is known', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const handled: number[] = []
     await handledFive(millrace, stream, handled)
     await add(stream, '3-0')
@@ -199,7 +202,7 @@ describe('A neighbour that deletes events', () => {
 
   it('goes on when it deletes the last event of several ranges', async () => {
     const millrace = await bed.open()
-    const stream = bed.stream()
+    const stream = bed.stream(LASTING)
     const keyed = (id: string): Promise<unknown> =>
       bed.redis.xadd(bed.key(stream), id, 'data', `{"n":${Number.parseInt(id, 10)}}`, 'key', id)
     const gate = Promise.withResolvers<void>()
