@@ -1,6 +1,10 @@
+// @boundaries-ignore k6 itself brings this module; npm has its types
 import { check, sleep } from 'k6'
+// @boundaries-ignore k6 itself brings this module; npm has its types
 import exec from 'k6/execution'
+// @boundaries-ignore k6 itself brings this module; npm has its types
 import http from 'k6/http'
+// @boundaries-ignore k6 itself brings this module; npm has its types
 import { Counter, Rate, Trend } from 'k6/metrics'
 import type { Options } from 'k6/options'
 import { settings } from './settings.ts'
