@@ -14,6 +14,10 @@ const conditions = [sourceCondition, ...defaultServerConditions.filter((name) =>
 // waits for real outages, is in files called `*.long.test.ts`: `npm run test:long`, and in CI.
 const long = process.env['MILLRACE_TESTS'] === 'long'
 
+// How often a test that failed may try again. None at one's desk; CI grants one, and the closing lines name
+// whatever needed it.
+const retry = Number(process.env['MILLRACE_TEST_RETRIES'] ?? 0)
+
 const folders = ['packages', 'apps']
   .flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`))
   .concat('benchmarks')
@@ -24,11 +28,12 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     // Real servers are started and stopped, so a test may take a while, but must not hang.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     // Tests mostly wait for servers: two files at a time, even on a machine with two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     pool: 'forks',
+    retry,
     reporters: ['default', new ClosingLine()],
     projects: folders.map((folder) => ({
       extends: true,

@@ -40,5 +40,5 @@ export {
   type DeliveryReport,
   type ReportOptions,
 } from './delivery-recorder.ts'
-export { expectNoLeaks } from './leak-check.ts'
+export { expectNoLeaks, type LeakCheckOptions } from './leak-check.ts'
 export { waitFor, type WaitForOptions } from './wait-for.ts'

@@ -2,15 +2,28 @@ import { ADMIN_CONNECTION_NAME } from './server/admin-client.ts'
 import type { RedisServer } from './server/private-server.ts'
 import { waitFor } from './wait-for.ts'
 
-/** A server learns of a closed connection a moment after the client closed it; this is for slow machines. */
-const CLOSING_TIMEOUT_MS = 2_000
+/** How {@link expectNoLeaks} looks. */
+export interface LeakCheckOptions {
+  /**
+   * How long connections may take to close, in milliseconds: a server learns of a closed connection a moment
+   * after the client closed it. Only a leak waits so long, so choose it for slow machines.
+   * @defaultValue 15_000
+   */
+  readonly closingMs?: number
+}
+
+const DEFAULTS = Object.freeze({ closingMs: 15_000 })
 
 /**
  * Rejects, naming them, when the server still has connections of clients other than the testkit's own:
  * what was under test has been closed and left one open. Connections of replicas, masters and sentinels
  * do not count. For `afterEach` or `afterAll`, before the server is disposed of.
  */
-export async function expectNoLeaks(server: Pick<RedisServer, 'client' | 'url'>): Promise<void> {
+export async function expectNoLeaks(
+  server: Pick<RedisServer, 'client' | 'url'>,
+  options: LeakCheckOptions = {},
+): Promise<void> {
+  const { closingMs } = { ...DEFAULTS, ...options }
   let left: readonly string[] = []
   try {
     await waitFor(
@@ -18,7 +31,7 @@ export async function expectNoLeaks(server: Pick<RedisServer, 'client' | 'url'>)
         left = leftovers(String(await server.client().client('LIST')))
         return left.length === 0
       },
-      { describe: 'the connections to close', timeoutMs: CLOSING_TIMEOUT_MS },
+      { describe: 'the connections to close', timeoutMs: closingMs },
     )
   } catch (error) {
     if (left.length === 0) throw error

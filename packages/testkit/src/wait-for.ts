@@ -2,12 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /** How {@link waitFor} waits. */
 export interface WaitForOptions {
-  /** What is waited for, as the end of "waited 15000 ms for …". */
+  /** What is waited for, as the end of "waited 25000 ms for …". */
   readonly describe: string
   /**
    * How long to wait before giving up, in milliseconds. It only bounds a hang: a test that passes never
    * waits for it, so choose it far above what a slow machine needs.
-   * @defaultValue 15_000
+   * @defaultValue 25_000
    */
   readonly timeoutMs?: number
   /**
@@ -19,7 +19,7 @@ export interface WaitForOptions {
   readonly signal?: AbortSignal
 }
 
-const DEFAULTS = Object.freeze({ timeoutMs: 15_000, everyMs: 10 })
+const DEFAULTS = Object.freeze({ timeoutMs: 25_000, everyMs: 10 })
 
 /**
  * Waits until `condition` answers something truthy, and resolves to that answer.

@@ -21,7 +21,7 @@ test('a connection that was left open is named with what it did last', async () 
   const leaking = new Redis({ host: server.host, port: server.port, connectionName: 'forgotten' })
   try {
     await leaking.xlen('events')
-    await expect(expectNoLeaks(server)).rejects.toThrow(
+    await expect(expectNoLeaks(server, { closingMs: 200 })).rejects.toThrow(
       /1 connections were left open[^]*forgotten from 127\.0\.0\.1:\d+, last command xlen/,
     )
   } finally {

@@ -60,8 +60,8 @@ export class ProxiedConnection {
   /** Both sides see a reset (RST). */
   reset(): void {
     this.#fate = { kind: 'ended' }
-    this.#client.resetAndDestroy()
-    this.#server.resetAndDestroy()
+    resetSocket(this.#client)
+    resetSocket(this.#server)
   }
 
   /** Both sides see the other's orderly end (FIN). */
@@ -141,9 +141,20 @@ function relayEnd(from: Socket, link: ShapedLink, to: Socket): void {
   from.on('error', () => (failed = true))
   from.on('end', () => link.afterwards(() => to.end()))
   from.on('close', () => {
-    if (failed) link.afterwards(() => to.resetAndDestroy())
+    if (failed) link.afterwards(() => resetSocket(to))
     else if (!from.readableEnded) link.afterwards(() => to.destroy())
   })
+}
+
+/**
+ * Node refuses to reset a socket whose FIN is on its way, and then never says that it is closed. One that
+ * is still connecting would be reset only later, when it may have been ended as well; nobody behind it has
+ * seen anything yet. Both are simply closed.
+ */
+function resetSocket(socket: Socket): void {
+  const isEnding = socket.writableEnded && !socket.writableFinished
+  if (isEnding || socket.connecting) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 function closing(socket: Socket): Promise<void> {

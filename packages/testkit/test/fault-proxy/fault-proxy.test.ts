@@ -245,6 +245,20 @@ test('a reset ends every connection with an error, an orderly end without one', 
   await waitFor(() => proxy.connections === 0, { describe: 'the proxied connections to close' })
 })
 
+test('connections that are just ending or connecting can be reset as well', async () => {
+  const ending = client()
+  await ending.ping()
+  // Accepted in this turn of the event loop, so that the way to the server is not open yet.
+  const accepted = proxy.accepted
+  const connecting = client()
+  await waitFor(() => proxy.accepted > accepted, { describe: 'the connection', everyMs: 0 })
+  proxy.finAll()
+  proxy.resetAll()
+  proxy.resetAll()
+  await waitFor(() => proxy.connections === 0, { describe: 'the proxied connections to close' })
+  await expect(connecting.ping()).rejects.toThrow(LOST)
+})
+
 test('a client that ends is gone at the server as well', async () => {
   const redis = client({ connectionName: 'leaving' })
   await redis.ping()
