@@ -176,10 +176,9 @@ export class GroupCommands {
     const args: ScriptArgument[] = [
       ...this.#caller(identity),
       `${identity.name}:released`,
-      acks.length,
+      acks.join(' '),
       attempts.length,
       releases.length,
-      ...acks,
     ]
     for (const { id, attempt } of attempts) args.push(id, attempt)
     for (const { id, idleMs, attempt } of releases) args.push(id, Math.round(idleMs), attempt)

@@ -40,7 +40,7 @@ export interface GroupOptions {
   /**
    * The greatest number of events that this member may hold unhandled. It reads fewer while its
    * handlers are slow. Too low: throughput suffers. Too high: one member hoards what others could do.
-   * @defaultValue 2_000
+   * @defaultValue 1_000
    */
   readonly prefetch?: number
   /**
@@ -118,7 +118,7 @@ const defaults = Object.freeze({
   concurrency: 1,
   from: 'earliest',
   leaseMs: 4_000,
-  prefetch: 2_000,
+  prefetch: 1_000,
   maxInFlightBytes: 8 * 1024 * 1024,
   maxParked: 1_000,
   handlerTimeoutMs: 300_000,
