@@ -19,7 +19,7 @@ import { spreadLatency } from './spread-latency.ts'
  * beats; `consumers_120_in_12`: 120 spread over twelve processes. A thousand of them make a thousand
  * deliveries of each event, so two cores cannot follow a producer at full speed, and what is measured must
  * not be how they fight for the cores. Therefore:
- * - The consumers' processes have the lowest priority, in all variants: they stand for another machine.
+ * - The consumers' processes are scheduled as idle (chrt), in all variants: they stand for another machine.
  * - `redis_cpu_at_1000_vs_1`: the CPU time of Redis for each event while 500 events a second are
  *   published one by one and handed to all consumers; beats and checkpoints are in it. They cost the
  *   same whatever is published, so the ratio would be greater at a lower pace and smaller at a higher.

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { constants, setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Consumer, connect, type Millrace } from '@millrace/runtime'
@@ -23,7 +24,7 @@ let slowHandled = 0
 
 serve({
   async open(task: OpenTask) {
-    if (task.lowPriority === true) setPriority(constants.priority.PRIORITY_LOW)
+    if (task.lowPriority === true) giveWay()
     millrace = await connect(task.place.url, { prefix: task.place.prefix })
     consumers = open(task)
     await Promise.all(consumers.map(({ ready }) => ready))
@@ -73,6 +74,17 @@ serve({
 
   slowHandled: () => slowHandled,
 } satisfies ConsumersProgram)
+
+/**
+ * Takes only what others leave, as if this were another machine. The lowest nice value alone still takes a
+ * core from who publishes, each time it wakes up.
+ */
+function giveWay(): void {
+  setPriority(constants.priority.PRIORITY_LOW)
+  const scheduler = ['--all-tasks', '--idle', '--pid', '0', String(process.pid)]
+  const { status } = spawnSync('chrt', scheduler, { stdio: 'ignore' })
+  if (status !== 0) process.stderr.write('Without chrt, the lowest nice value has to do.\n')
+}
 
 function open({ streams, consumersPerStream, latencyBudgetMs }: OpenTask): Consumer<TimedEvent>[] {
   const all = streams * consumersPerStream
