@@ -187,7 +187,7 @@ export class CursorFeed<Data, Item = Data> {
     let waited = false
     for (;;) {
       const seen = this.#news
-      const step = await this.#pages.next(place, poll)
+      const step = this.#pages.atOnce(place, poll) ?? (await this.#pages.next(place, poll))
       throwIfAborted(poll.signal, 'The poll')
       if (step.page.items.length > 0) {
         this.#places.note(step.page.cursor, step.place)

@@ -37,11 +37,24 @@ export class Pages<Data, Item> {
     this.#history = history
   }
 
-  async next(place: Place, { limit, signal }: ResolvedPoll): Promise<Step<Item>> {
-    const window = await this.#follower.window(signal)
+  /**
+   * The next step, at once, where memory reaches; undefined where Redis has to be asked. A thousand polls that are
+   * woken together would else take turns several times before the first of them is answered.
+   */
+  atOnce(place: Place, { limit }: ResolvedPoll): Step<Item> | undefined {
+    const window = this.#follower.current
+    if (window === undefined) return undefined
     this.#assertAlive(place, window)
     const from = this.#inWindow(place, window)
-    if (from !== undefined) return this.#fromWindow(window, from, place, limit)
+    return from === undefined ? undefined : this.#fromWindow(window, from, place, limit)
+  }
+
+  async next(place: Place, poll: ResolvedPoll): Promise<Step<Item>> {
+    const { limit, signal } = poll
+    const window = await this.#follower.window(signal)
+    const here = this.atOnce(place, poll)
+    if (here !== undefined) return here
+    this.#assertAlive(place, window)
     for (let more = 1; ; more *= 4) {
       const most = this.#measure(limit, more)
       const step = await this.#fromRedis(window, place, limit, most, signal)

@@ -4,7 +4,8 @@ export type HttpHandler = (request: Request) => Promise<Response>
 /** What the handlers here need of a request. */
 export interface PlainRequest {
   readonly method: string
-  readonly url: URL
+  /** The whole URL; equal texts are equal questions, so it is taken apart only where it has to be. */
+  readonly href: string
   readonly header: (name: string) => string | null
   /** Fires when the client goes away. */
   readonly signal: AbortSignal
@@ -13,7 +14,7 @@ export interface PlainRequest {
 /** An answer before it becomes one of a server. */
 export interface PlainResponse {
   readonly status: number
-  /** With names in lower case. */
+  /** With names in lower case; the length of the body is among them. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
 }
@@ -27,7 +28,7 @@ export function httpHandler(answer: Answerer): HttpHandler {
   const handler: HttpHandler = async (request) => {
     const { status, headers, body } = await answer({
       method: request.method,
-      url: new URL(request.url),
+      href: request.url,
       header: (name) => request.headers.get(name),
       signal: request.signal,
     })

@@ -12,20 +12,30 @@ export function representationOf(value: unknown): Representation {
   return { body, etag: etagOf(body) }
 }
 
-/** 304 where the client has it already, 200 otherwise; without the body for HEAD. */
-export function conditionalResponse(
-  request: PlainRequest,
+/** The answer with a body; nothing of it depends on who asks, so all who ask the same may share it. */
+export function fullResponse(
   { body, etag }: Representation,
   headers: Readonly<Record<string, string>>,
 ): PlainResponse {
-  // Caches may keep it, but have to ask each time.
-  const all = { 'cache-control': 'no-cache', ...headers, etag, vary: 'Prefer' }
-  if (matchesEtag(request.header('if-none-match'), etag)) {
-    return { status: 304, headers: all, body: undefined }
-  }
   return {
     status: 200,
-    headers: { ...all, 'content-type': 'application/json' },
-    body: request.method === 'HEAD' ? undefined : body,
+    headers: {
+      // Caches may keep it, but have to ask each time.
+      'cache-control': 'no-cache',
+      ...headers,
+      etag,
+      vary: 'Prefer',
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+    },
+    body,
   }
+}
+
+/** The same without the body: 304 where the client has it already, and for HEAD. */
+export function forClient(request: PlainRequest, full: PlainResponse): PlainResponse {
+  const isKnown = matchesEtag(request.header('if-none-match'), full.headers['etag'] ?? '')
+  if (!isKnown) return request.method === 'HEAD' ? { ...full, body: undefined } : full
+  const { 'content-type': _, 'content-length': __, ...headers } = full.headers
+  return { status: 304, headers, body: undefined }
 }

@@ -1,11 +1,10 @@
 import type { CursorFeed, FeedPage } from '../feed/feed.ts'
 import { callable, optionProblems, text, throwProblems } from '../lifecycle/options.ts'
-import { type HttpHandler, httpHandler } from './answer.ts'
-import { conditionalResponse, type Representation, representationOf } from './conditional.ts'
+import { type HttpHandler, httpHandler, type PlainResponse } from './answer.ts'
+import { forClient, fullResponse, type Representation, representationOf } from './conditional.ts'
+import { type FeedQuestion, FeedQuestions } from './feed-question.ts'
 import { linkTo } from './link.ts'
-import { Parameters } from './parameters.ts'
 import { methodNotAllowed, problemResponse } from './problem.ts'
-import { readWait } from './wait.ts'
 
 export interface FeedHandlerOptions<Item> {
   /** What the endpoint's parameters are called. @defaultValue since, limit, wait */
@@ -36,8 +35,13 @@ export interface FeedHandlerOptions<Item> {
   readonly publicUrl?: string
 }
 
-/** For how many different URLs the headers of one page are kept. */
-const MOST_URLS = 16
+/** To how many different questions the answers from one page are kept. */
+const MOST_ANSWERS = 16
+
+interface PageAnswers {
+  readonly representation: Representation
+  readonly byQuestion: Map<FeedQuestion, PlainResponse>
+}
 
 const defaults = Object.freeze({
   parameters: Object.freeze({ since: 'since', limit: 'limit', wait: 'wait' }),
@@ -57,58 +61,56 @@ export function feedHandler<Data, Item>(
 ): HttpHandler {
   assertOptions(options)
   const names = { ...defaults.parameters, ...options.parameters }
-  const wait = { name: names.wait, unit: options.waitUnit ?? defaults.waitUnit }
-  const maxWaitMs = options.maxWaitMs ?? defaults.maxWaitMs
   const defaultWaitMs = options.defaultWaitMs ?? defaults.defaultWaitMs
   const envelope = options.envelope ?? ((page: FeedPage<Item>): unknown => page)
-  const bodies = new WeakMap<FeedPage<Item>, Representation>()
-  const headers = new WeakMap<FeedPage<Item>, Map<string, Readonly<Record<string, string>>>>()
-  const represent = (page: FeedPage<Item>): Representation => {
-    let known = bodies.get(page)
-    if (known === undefined) bodies.set(page, (known = representationOf(envelope(page))))
-    return known
-  }
-  const headersFor = (
+  const questions = new FeedQuestions({
+    since: names.since,
+    limit: names.limit,
+    wait: { name: names.wait, unit: options.waitUnit ?? defaults.waitUnit },
+    maxWaitMs: options.maxWaitMs ?? defaults.maxWaitMs,
+  })
+  const answers = new WeakMap<FeedPage<Item>, PageAnswers>()
+  const headersOf = (
     page: FeedPage<Item>,
-    url: URL,
-    applied: string | undefined,
-  ): Readonly<Record<string, string>> => {
-    // Pollers that wait at one place ask for the same, so they get the same.
-    let known = headers.get(page)
-    if (known === undefined) headers.set(page, (known = new Map()))
-    const key = `${applied} ${url.href}`
-    let made = known.get(key)
-    if (made === undefined) {
-      made = {
-        ...inLowerCase(options.headers?.(page) ?? {}),
-        link: linkTo(url, options.publicUrl, { [names.since]: page.cursor }, 'next'),
-        ...(applied === undefined ? {} : { 'preference-applied': applied }),
-        ...(options.pollIntervalS === undefined
-          ? {}
-          : { 'x-poll-interval': String(options.pollIntervalS) }),
-      }
-      if (known.size < MOST_URLS) known.set(key, made)
+    { url, applied }: FeedQuestion,
+  ): Readonly<Record<string, string>> => ({
+    ...inLowerCase(options.headers?.(page) ?? {}),
+    link: linkTo(url, options.publicUrl, { [names.since]: page.cursor }, 'next'),
+    ...(applied === undefined ? {} : { 'preference-applied': applied }),
+    ...(options.pollIntervalS === undefined
+      ? {}
+      : { 'x-poll-interval': String(options.pollIntervalS) }),
+  })
+  /** Pollers that wait at one place ask for the same, so they get the same, which is made once. */
+  const answerWith = (page: FeedPage<Item>, question: FeedQuestion): PlainResponse => {
+    let known = answers.get(page)
+    if (known === undefined) {
+      known = { representation: representationOf(envelope(page)), byQuestion: new Map() }
+      answers.set(page, known)
     }
-    return made
+    const { representation, byQuestion } = known
+    let answer = byQuestion.get(question)
+    if (answer === undefined) {
+      answer = fullResponse(representation, headersOf(page, question))
+      if (byQuestion.size < MOST_ANSWERS) byQuestion.set(question, answer)
+    }
+    return answer
   }
   return httpHandler(async (request) => {
-    const { method, url, signal } = request
+    const { method, href, signal } = request
     if (method !== 'GET' && method !== 'HEAD') return methodNotAllowed('GET, HEAD')
     try {
-      const parameters = new Parameters(url.searchParams)
-      const since = parameters.text(names.since)
-      const limit = parameters.wholeNumber(names.limit, 1)
-      const prefer = request.header('prefer')
-      const { waitMs, applied } = readWait(parameters, prefer, wait, maxWaitMs)
-      parameters.throwProblems()
+      const question = questions.read(href, request.header('prefer'))
+      const { since, limit, waitMs = defaultWaitMs } = question
       const page = await feed.poll({
         ...(since === undefined ? {} : { since }),
         ...(limit === undefined ? {} : { limit }),
-        waitMs: method === 'HEAD' ? 0 : (waitMs ?? defaultWaitMs),
+        waitMs: method === 'HEAD' ? 0 : waitMs,
         signal,
       })
-      return conditionalResponse(request, represent(page), headersFor(page, url, applied))
+      return forClient(request, answerWith(page, question))
     } catch (error) {
+      const url = new URL(href)
       const anew = linkTo(url, options.publicUrl, { [names.since]: null }, 'first')
       return problemResponse(error, { link: anew })
     }

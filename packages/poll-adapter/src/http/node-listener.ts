@@ -28,12 +28,14 @@ async function answer(
   try {
     if (answerer === undefined) {
       const response = await handler(requestOf(incoming, gone.signal))
+      const headers = Object.fromEntries(response.headers)
       const body = response.body === null ? undefined : await response.bytes()
-      send(incoming, outgoing, response.status, Object.fromEntries(response.headers), body)
+      if (body !== undefined) headers['content-length'] = String(body.length)
+      send(incoming, outgoing, response.status, headers, body)
     } else {
       const { status, headers, body } = await answerer({
         method: incoming.method ?? 'GET',
-        url: new URL(urlOf(incoming)),
+        href: urlOf(incoming),
         header: (name) => headerOf(incoming, name),
         signal: gone.signal,
       })
@@ -58,15 +60,25 @@ function send(
     outgoing.destroy()
     return
   }
-  const all: Record<string, number | string | readonly string[]> = { ...headers }
-  // What a framework has put there already is kept beside ours.
-  for (const name of ['link', 'vary']) {
-    const [own, others] = [headers[name], outgoing.getHeader(name)]
-    if (own !== undefined && others !== undefined) all[name] = [String(others), own]
-  }
-  if (body !== undefined) all['content-length'] = Buffer.byteLength(body)
-  outgoing.writeHead(status, all as OutgoingHttpHeaders)
+  outgoing.writeHead(status, besideOthers(headers, outgoing))
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
+}
+
+/** What a framework has put there already is kept beside ours. */
+function besideOthers(
+  headers: Readonly<Record<string, string>>,
+  outgoing: ServerResponse,
+): OutgoingHttpHeaders {
+  const [link, vary] = [outgoing.getHeader('link'), outgoing.getHeader('vary')]
+  if (link === undefined && vary === undefined) return headers
+  const beside = (
+    name: string,
+    others: number | readonly string[] | string | undefined,
+  ): object => {
+    const own = headers[name]
+    return own === undefined || others === undefined ? {} : { [name]: [String(others), own] }
+  }
+  return { ...headers, ...beside('link', link), ...beside('vary', vary) }
 }
 
 function headerOf({ headers }: IncomingMessage, name: string): string | null {

@@ -81,14 +81,16 @@ function documentResponse(
   headers: Readonly<Record<string, string>>,
 ): PlainResponse {
   const { status } = problem
+  const body = JSON.stringify(problem)
   return {
     status,
     headers: {
       ...headers,
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
+      'content-length': String(Buffer.byteLength(body)),
       ...(status === 503 ? { 'retry-after': String(RETRY_AFTER_S) } : {}),
     },
-    body: JSON.stringify(problem),
+    body,
   }
 }

@@ -2,7 +2,7 @@ import { PollAdapterError } from '../errors.ts'
 import { boolean, callable, optionProblems, text, throwProblems } from '../lifecycle/options.ts'
 import type { Snapshot, SnapshotEntry, SnapshotList } from '../snapshot/snapshot.ts'
 import { type HttpHandler, httpHandler, type PlainRequest } from './answer.ts'
-import { conditionalResponse, type Representation, representationOf } from './conditional.ts'
+import { forClient, fullResponse, type Representation, representationOf } from './conditional.ts'
 import { matchesEtag } from './etag.ts'
 import { linkTo } from './link.ts'
 import { Parameters } from './parameters.ts'
@@ -87,9 +87,10 @@ export function snapshotHandler<Data, Value>(
   }
 
   return httpHandler(async (request) => {
-    const { method, url, signal } = request
+    const { method, href, signal } = request
     if (method !== 'GET' && method !== 'HEAD') return methodNotAllowed('GET, HEAD')
     try {
+      const url = new URL(href)
       const key = keyIn(url.pathname, path)
       if (key === undefined || (key === '' && !lists)) throw notFound(url.pathname)
       const parameters = new Parameters(url.searchParams)
@@ -119,13 +120,14 @@ export function snapshotHandler<Data, Value>(
       }
       if (seen.representation === undefined) throw notFound(key)
       const { next } = seen
-      return conditionalResponse(request, seen.representation, {
+      const full = fullResponse(seen.representation, {
         ...(applied === undefined ? {} : { 'preference-applied': applied }),
         ...(snapshot.complete === false ? { 'x-snapshot-complete': 'false' } : {}),
         ...(next === null
           ? {}
           : { link: linkTo(url, options.publicUrl, { [names.after]: next }, 'next') }),
       })
+      return forClient(request, full)
     } catch (error) {
       return problemResponse(error)
     }

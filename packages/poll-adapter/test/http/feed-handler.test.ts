@@ -119,6 +119,36 @@ describe('A feed over HTTP', () => {
     expect(await response.json()).toMatchObject({ items: [{ n: 1 }] })
   })
 
+  it('makes one answer for all who wait at one place, and gives it to all before anything else', async () => {
+    const POLLERS = 100
+    const stream = bed.stream<Reading>()
+    const millrace = await bed.open()
+    const feed = openFeed(bed, millrace, stream)
+    let made = 0
+    const handler = feedHandler(feed, {
+      envelope: (page) => {
+        made += 1
+        return page
+      },
+    })
+    let ended = 0
+    const mounted = nodeListener(handler)
+    const base = await listen(bed, (request, response) => {
+      response.once('finish', () => (ended += 1))
+      mounted(request, response)
+    })
+    const waiting = range(POLLERS).map(() => fetch(`${base}?wait=20`))
+    await waitFor(() => feed.waiting === POLLERS, { describe: 'all to wait' })
+    await millrace.publish(stream, { n: 1 })
+    // The event loop has not come round to reading anything before all were answered.
+    await Promise.race(waiting)
+    expect(ended).toBe(POLLERS)
+    const answers = await Promise.all(waiting)
+    for (const answer of answers) expect(await answer.json()).toMatchObject({ items: [{ n: 1 }] })
+    expect(new Set(answers.map(({ headers }) => headers.get('etag'))).size).toBe(1)
+    expect(made).toBe(1)
+  })
+
   it('lets go of a wait when its client goes away', async () => {
     const feed = openFeed(bed, await bed.open(), bed.stream<Reading>())
     const base = await listen(bed, nodeListener(feedHandler(feed)))
