@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { type WantedServer, wantedServer } from './beds/find-server.ts'
 import { catalogue } from './faults/catalogue.ts'
 import type { Fault } from './faults/fault.ts'
 
@@ -11,6 +12,8 @@ export interface Options {
   readonly shuffledMinutes: number
   readonly seed: number
   readonly eventsPerSecond: number
+  /** The server to run them on; undefined for the one on the PATH. */
+  readonly server: WantedServer | undefined
   readonly jsonPath: string | undefined
 }
 
@@ -27,6 +30,8 @@ event is lost or out of order and that the flow resumes.
   --shuffled <minutes> random faults one after the other under uninterrupted load, 0.1 to 1440
   --seed <n>           the seed of the shuffling (default: drawn, and printed)
   --rate <n>           events published a second, 10 to 5000 (default ${defaults.eventsPerSecond})
+  --server <which>     on another server, as in redis-8.0 or valkey-9.1: from the PATH, or unpacked from
+                       Debian's packages
   --json <file>        also write the results there
   --list               show all faults
   --help               show this
@@ -54,6 +59,7 @@ export function readOptions(args: readonly string[], drawnSeed: number): Options
     shuffledMinutes,
     seed: number('--seed', values.seed, [0, 4_294_967_295], drawnSeed, problems),
     eventsPerSecond: number('--rate', values.rate, [10, 5_000], defaults.eventsPerSecond, problems),
+    server: chosenServer(values.server, problems),
     jsonPath: values.json,
   }
   if (values.json === '') problems.push('--json needs the name of a file')
@@ -70,6 +76,7 @@ interface Values {
   readonly seed?: string
   readonly rate?: string
   readonly json?: string
+  readonly server?: string
   readonly list?: boolean
   readonly help?: boolean
 }
@@ -85,6 +92,7 @@ function parse(args: readonly string[]): Values {
         seed: { type: 'string' },
         rate: { type: 'string' },
         json: { type: 'string' },
+        server: { type: 'string' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -103,6 +111,14 @@ function chosenFaults(values: Values, problems: string[]): readonly Fault[] {
     if (fault === undefined) problems.push(`--only: there is no fault ${JSON.stringify(name)}`)
     return fault ?? []
   })
+}
+
+function chosenServer(text: string | undefined, problems: string[]): WantedServer | undefined {
+  if (text === undefined) return undefined
+  const server = wantedServer(text)
+  if (server === undefined)
+    problems.push(`--server must be as redis-8.0 or valkey-9.1, not ${JSON.stringify(text)}`)
+  return server
 }
 
 function number(

@@ -21,6 +21,8 @@ describe('the options', () => {
     expect(some.map(({ name }) => name)).toEqual(['flush-all', 'busy'])
     const shuffle = readOptions(['--shuffled', '30', '--seed', '7'], SEED)
     expect(shuffle).toMatchObject({ faults: [], shuffledMinutes: 30, seed: 7 })
+    const elsewhere = readOptions(['--server', 'valkey-9.1'], SEED)
+    expect(elsewhere.server).toEqual({ product: 'valkey', version: '9.1' })
   })
 
   test('that are wrong are all named at once', () => {
@@ -29,6 +31,7 @@ describe('the options', () => {
     expect(() => readOptions(args, SEED)).toThrow(/--shuffled.*\n--seed.*\n--rate.*\n--all/)
     expect(() => readOptions(['--only', 'nonsense'], SEED)).toThrow(/no fault "nonsense"/)
     expect(() => readOptions(['--nonsense'], SEED)).toThrow(OptionsError)
+    expect(() => readOptions(['--server', 'redis 8'], SEED)).toThrow(/--server.*"redis 8"/)
   })
 })
 

@@ -1,3 +1,4 @@
+import type { ServerBinary } from '@millrace/testkit'
 import type { Topology } from './bed.ts'
 import { ClusterBed } from './cluster.ts'
 import { SentinelBed } from './sentinel.ts'
@@ -11,15 +12,21 @@ interface BedOf {
   readonly standalone: StandaloneBed
 }
 
-const start: { readonly [T in Topology]: () => Promise<BedOf[T]> } = {
-  cluster: () => ClusterBed.start(),
-  sentinel: () => SentinelBed.start(),
-  standalone: () => StandaloneBed.start(),
+const start: { readonly [T in Topology]: (binary?: ServerBinary) => Promise<BedOf[T]> } = {
+  cluster: (binary) => ClusterBed.start(binary),
+  sentinel: (binary) => SentinelBed.start(binary),
+  standalone: (binary) => StandaloneBed.start(binary),
 }
 
 /** Starts servers when they are first wanted, and keeps them for the faults that follow. */
 export class Beds implements AsyncDisposable {
   readonly #made: { [T in Topology]?: BedOf[T] } = {}
+  readonly #binary: ServerBinary | undefined
+
+  /** @param binary the server program (default: the one on the PATH) */
+  constructor(binary?: ServerBinary) {
+    this.#binary = binary
+  }
 
   async get<T extends Topology>(topology: T): Promise<BedOf[T]> {
     const known: BedOf[T] | undefined = this.#made[topology]
@@ -27,7 +34,7 @@ export class Beds implements AsyncDisposable {
       await known.mend()
       return known
     }
-    const bed = await start[topology]()
+    const bed = await start[topology](this.#binary)
     Object.assign(this.#made, { [topology]: bed })
     return bed
   }

@@ -1,5 +1,11 @@
 import type { RedisAddress } from '@millrace/runtime'
-import { type RedisCluster, type RedisServer, startCluster, waitFor } from '@millrace/testkit'
+import {
+  type RedisCluster,
+  type RedisServer,
+  type ServerBinary,
+  startCluster,
+  waitFor,
+} from '@millrace/testkit'
 import type { Bed } from './bed.ts'
 
 const MEND_TIMEOUT_MS = 60_000
@@ -13,8 +19,8 @@ export class ClusterBed implements Bed {
     this.cluster = cluster
   }
 
-  static async start(): Promise<ClusterBed> {
-    return new ClusterBed(await startCluster({ nodeTimeoutMs: 2_000 }))
+  static async start(binary?: ServerBinary): Promise<ClusterBed> {
+    return new ClusterBed(await startCluster({ nodeTimeoutMs: 2_000, binary }))
   }
 
   addressOf(): RedisAddress {

@@ -1,5 +1,11 @@
 import type { RedisAddress } from '@millrace/runtime'
-import { type RedisServer, type SentinelSet, startSentinel, waitFor } from '@millrace/testkit'
+import {
+  type RedisServer,
+  type SentinelSet,
+  type ServerBinary,
+  startSentinel,
+  waitFor,
+} from '@millrace/testkit'
 import type { Bed } from './bed.ts'
 
 const MEND_TIMEOUT_MS = 30_000
@@ -13,8 +19,8 @@ export class SentinelBed implements Bed {
     this.set = set
   }
 
-  static async start(): Promise<SentinelBed> {
-    return new SentinelBed(await startSentinel())
+  static async start(binary?: ServerBinary): Promise<SentinelBed> {
+    return new SentinelBed(await startSentinel({ binary }))
   }
 
   addressOf(): RedisAddress {

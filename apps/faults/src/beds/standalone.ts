@@ -1,5 +1,11 @@
 import type { RedisAddress } from '@millrace/runtime'
-import { type FaultProxy, type RedisServer, startFaultProxy, startRedis } from '@millrace/testkit'
+import {
+  type FaultProxy,
+  type RedisServer,
+  type ServerBinary,
+  startFaultProxy,
+  startRedis,
+} from '@millrace/testkit'
 import { type ProcessName, processNames } from '../cast/parts.ts'
 import type { Bed } from './bed.ts'
 
@@ -29,8 +35,9 @@ export class StandaloneBed implements Bed {
     this.#links = links
   }
 
-  static async start(): Promise<StandaloneBed> {
-    const server = await startRedis({ persistence: true, args: ['--appendfsync', 'always'] })
+  static async start(binary?: ServerBinary): Promise<StandaloneBed> {
+    const args = ['--appendfsync', 'always']
+    const server = await startRedis({ persistence: true, args, binary })
     const links = new Map<ProcessName, FaultProxy>()
     for (const name of processNames) links.set(name, await startFaultProxy(server))
     return new StandaloneBed(server, links)

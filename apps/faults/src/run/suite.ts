@@ -1,4 +1,5 @@
 import { Beds } from '../beds/beds.ts'
+import { findServer } from '../beds/find-server.ts'
 import { Cast } from '../cast/cast.ts'
 import type { Fault } from '../faults/fault.ts'
 import type { Options } from '../options.ts'
@@ -15,7 +16,16 @@ export async function runSuite(
   screen: Screen,
   signal: AbortSignal,
 ): Promise<SuiteReport> {
-  await using beds = new Beds()
+  const binary =
+    options.server &&
+    (await findServer(
+      options.server,
+      (line) => {
+        screen.say(line)
+      },
+      signal,
+    ))
+  await using beds = new Beds(binary)
   await using cast = new Cast()
   const { eventsPerSecond, seed, shuffledMinutes } = options
   const reports: FaultReport[] = []
@@ -23,6 +33,7 @@ export async function runSuite(
     reports.push(report)
     for (const line of linesOf(report)) screen.say(line)
   }
+  if (binary !== undefined) screen.say(`on ${binary.product} ${binary.version}`)
   screen.say(heading)
   for (const [index, fault] of options.faults.entries()) {
     screen.progress(`${index + 1} of ${options.faults.length}: ${fault.name}: ${fault.about}`)
