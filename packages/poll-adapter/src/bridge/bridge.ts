@@ -1,4 +1,5 @@
 import type { EventStream, Extension, HeldLease, Millrace } from '@millrace/runtime'
+import { PollAdapterError } from '../errors.ts'
 import { type Clock, systemClock } from '../lifecycle/clock.ts'
 import { onAbort } from '../lifecycle/signals.ts'
 import { type BridgeKeys, bridgeKeys, knownItems, type Ledger, lookAtBridge } from './ledger.ts'
@@ -63,9 +64,16 @@ export class Bridge<Item, Input = Item> {
     return this.#closed.promise
   }
 
-  /** Stands for election, and polls when elected. Idempotent. */
+  /**
+   * Stands for election, and polls when elected. Idempotent.
+   * @throws PollAdapterError `CLOSED`
+   */
   start(): this {
-    if (this.#closes !== undefined) return this
+    if (this.#closes !== undefined) {
+      throw new PollAdapterError('CLOSED', `The bridge ${this.name} was closed`, {
+        name: this.name,
+      })
+    }
     const { leaseMs } = this.#options
     this.#election ??= this.#extension.elect(
       this.#keys.lease,

@@ -1,5 +1,6 @@
 import { defineScript, type Extension, type Script } from '@millrace/runtime'
 import { type Cursor, formatCursor, parseCursor } from '../change/cursor.ts'
+import type { BridgeLife } from './life.ts'
 
 /** The companion keys of a bridge. */
 export interface BridgeKeys {
@@ -42,15 +43,17 @@ export interface Ledger {
   readonly fetches: number
   /** For how long it has not been heard of, in milliseconds by the server's clock. */
   readonly silentMs: number
+  /** Of whoever polls, or should. */
+  readonly life: BridgeLife
 }
 
 const lookScript: Script = defineScript(
   'bridge-look',
   `
 --[[ Tells where a bridge is. Changes nothing.
-KEYS 1 ledger
+KEYS 1 ledger, 2 lease
 Answers {step, began, from, cursor, last id, borders, started, fetches, ms since it was heard of or '',
-  '1' at a border, incarnation}
+  '1' at a border, incarnation, token and beat of the holder or '', its lease in ms}
 ]]
 local f = redis.call('HMGET', KEYS[1], 'step', 'began', 'from', 'cursor', 'lastId', 'borders',
   'started', 'fetches', 'aliveMs', 'atBorder', 'incarnation', 'anew', 'before')
@@ -64,6 +67,9 @@ if f[9] ~= '' then
   local time = redis.call('TIME')
   f[9] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(f[9]))
 end
+local l = redis.call('HMGET', KEYS[2], 'token', 'beat', 'released', 'leaseMs')
+f[12] = l[1] and l[3] ~= '1' and l[1] .. ' ' .. (l[2] or '') or ''
+f[13] = l[4] or '0'
 return f
 `,
 )
@@ -101,7 +107,8 @@ export async function lookAtBridge<Input>(
   keys: BridgeKeys,
   signal?: AbortSignal,
 ): Promise<Ledger> {
-  const reply = (await extension.run(lookScript, [keys.ledger], [], { signal })) as string[]
+  const names = [keys.ledger, keys.lease]
+  const reply = (await extension.run(lookScript, names, [], { signal })) as string[]
   const [step, began, from, cursor, lastId = '', borders, started, fetches, silentMs, atBorder] =
     reply
   return {
@@ -116,6 +123,7 @@ export async function lookAtBridge<Input>(
     started: Number(started),
     fetches: Number(fetches),
     silentMs: silentMs === '' ? Number.POSITIVE_INFINITY : Number(silentMs),
+    life: { sign: reply[11] ?? '', leaseMs: Number(reply[12] ?? 0) },
   }
 }
 

@@ -10,8 +10,11 @@ import { locate } from './locate.ts'
 import type { Seat } from './seat.ts'
 import { type MigrationMode, modeOf } from './state.ts'
 
-/** How long a bridge over a snapshot may take for a fetch that began after the poller's last one. */
+/** How long a living bridge over a snapshot may take for a fetch that began after the poller's last one. */
 const FETCH_PATIENCE_MS = 30_000
+const NO_FETCH = 'the bridge has not fetched the whole of its source again'
+const NOT_BEGUN = 'no bridge has brought anything from its source yet'
+const NO_BRIDGE = 'no process runs the bridge'
 const LOOK_AGAIN_MS = 50
 const MOST_TRIES = 20
 
@@ -46,7 +49,7 @@ export async function handOver<Item, Data>(
   }
   await seat.note(fields)
   tell(seat, from, to)
-  if (from === 'stream' && to !== 'stream') await removeConsumer(seat, signal)
+  if (from === 'stream' && to !== 'stream') await forgetConsumer(seat, signal)
   return ''
 }
 
@@ -54,12 +57,12 @@ export async function handOver<Item, Data>(
 async function enterStream<Item, Data>(
   seat: Seat<Item, Data>,
   signal: AbortSignal,
-): Promise<{ startId: string; notedId: string; cut: string } | string> {
+): Promise<Readonly<Record<string, string>> | string> {
   const { options, millrace, stream } = seat.scope
   const { cursors } = options.source
   const isSnapshot = cursors.kind === 'snapshot'
   const ledger = isSnapshot ? await freshFetch(seat, signal) : await seat.bridge(signal)
-  if (ledger === undefined) return 'the bridge has not fetched the whole of its source again'
+  if (typeof ledger === 'string') return ledger
   const facts = await millrace.inspect(stream, { signal })
   const place = locate(cursors, seat.position.cursor, seat.stored.bridgeFetches, ledger, facts)
   if (!place.found) return place.reason
@@ -72,7 +75,7 @@ async function enterStream<Item, Data>(
   // One that is left from an earlier time in the stream would begin where that ended.
   const problem = await removeConsumer(seat, signal)
   if (problem !== '') return problem
-  return { startId: place.id, notedId: place.id, cut }
+  return { startId: place.id, notedId: place.id, cut, consumer: '1' }
 }
 
 /** Completes the position by what the stream's mode has handled and not stored. */
@@ -100,24 +103,30 @@ async function leaveStream<Item, Data>(
   seat.position.doubt(doubted)
 }
 
-/** Waits for a fetch of the bridge that began after the poller's last one: all it brought is newer. */
+/**
+ * Waits for a fetch of the bridge that began after the poller's last one: all it brought is newer. Answers why
+ * there is none; nothing acts meanwhile, so a bridge that no process runs is waited for no longer than its lease.
+ */
 async function freshFetch<Item, Data>(
   seat: Seat<Item, Data>,
   signal: AbortSignal,
-): Promise<Ledger | undefined> {
+): Promise<Ledger | string> {
   const { clock } = seat.scope
   const endMs = clock.monotonicMs() + FETCH_PATIENCE_MS
   const { epoch } = seat.stored.record
   const { began, started } = await seat.bridge(signal)
-  if (!began) return undefined
+  if (!began) return NOT_BEGUN
+  if (!seat.bridgeIsOver)
+    await seat.note({ waiting: 'the bridge has to fetch its source once more' })
   while (seat.mayAct(signal) && clock.monotonicMs() < endMs) {
     const ledger = await seat.bridge(signal)
     if (ledger.fetches > started) return ledger
+    if (seat.bridgeIsOver) return NO_BRIDGE
     await pause(clock, LOOK_AGAIN_MS, signal)
     // Whoever switches back must not have to wait for a bridge that may never come.
-    if ((await seat.look(signal)).record.epoch !== epoch) return undefined
+    if ((await seat.look(signal)).record.epoch !== epoch) return NO_FETCH
   }
-  return undefined
+  return NO_FETCH
 }
 
 /**
@@ -188,7 +197,19 @@ async function lastEvents<Item, Data>(
   return last
 }
 
-/** Answers why it could not be removed; what is left of it does no harm but in lag and retention. */
+/**
+ * Removes the Consumer of a poller that is not fed by the stream any more: retention would go on waiting for it.
+ * While the lease of a process that died is not over yet that cannot be done; it is tried again.
+ */
+export async function forgetConsumer<Item, Data>(
+  seat: Seat<Item, Data>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (seat.stored.consumer === '') return
+  if ((await removeConsumer(seat, signal)) === '') await seat.note({ consumer: '' })
+}
+
+/** Answers why it could not be removed. */
 async function removeConsumer<Item, Data>(
   seat: Seat<Item, Data>,
   signal: AbortSignal,

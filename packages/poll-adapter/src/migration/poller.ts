@@ -1,7 +1,8 @@
 import type { EventStream, HeldLease, Millrace } from '@millrace/runtime'
+import { PollAdapterError } from '../errors.ts'
 import { type Clock, systemClock } from '../lifecycle/clock.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
-import { handOver } from './handover.ts'
+import { forgetConsumer, handOver } from './handover.ts'
 import { unhealthyReason } from './health.ts'
 import { pollMode } from './poll-mode.ts'
 import {
@@ -83,9 +84,16 @@ export class Poller<Item, Data = Item> {
     return this.#closed.promise
   }
 
-  /** Stands for election, and acts when elected. Idempotent. */
+  /**
+   * Stands for election, and acts when elected. Idempotent.
+   * @throws PollAdapterError `CLOSED`
+   */
   start(): this {
-    if (this.#closes !== undefined) return this
+    if (this.#closes !== undefined) {
+      throw new PollAdapterError('CLOSED', `The poller ${this.name} was closed`, {
+        name: this.name,
+      })
+    }
     this.#election ??= this.#scope.extension.elect(
       migrationKeys(this.name).lease,
       { leaseMs: this.#options.leaseMs, signal: this.#closing.signal },
@@ -136,10 +144,10 @@ export class Poller<Item, Data = Item> {
         // Nothing acts while a switch is tried, so what takes long is tried more rarely.
         const tookMs = this.#clock.monotonicMs() - begunMs
         this.#tryAgainMs = Math.max(TRY_AGAIN_MS, tookMs / 2)
-        const { epoch } = (await seat.look(held.signal)).record
+        const now = (await seat.look(held.signal)).record
         // Switched again meanwhile: neither the reason nor the pause counts any more.
-        if (epoch !== record.epoch) continue
-        if (reason !== record.waiting) await seat.note({ waiting: reason })
+        if (now.epoch !== record.epoch) continue
+        if (reason !== now.waiting) await seat.note({ waiting: reason })
         await seat.look(held.signal)
       }
       isSettled = await this.#act(seat, held)
@@ -189,6 +197,7 @@ export class Poller<Item, Data = Item> {
       try {
         const before = seat.stored.record.epoch
         const { record } = await seat.look(over.signal)
+        if (record.acting.mode !== 'stream') await forgetConsumer(seat, over.signal)
         const nowMs = this.#clock.monotonicMs()
         const isDue = !wasWaiting || record.epoch !== before || nowMs - begunMs >= this.#tryAgainMs
         if (mustHandOver(record) && isDue) {

@@ -81,6 +81,8 @@ export interface StoredMigration {
   readonly startId: string
   readonly notedId: string
   readonly cut: string
+  /** `1` while the stream may have a Consumer of this poller: from before it is made until it was removed. */
+  readonly consumer: string
   /** Of a snapshot: how many fetches the bridge had completed before the poller's last one began. */
   readonly bridgeFetches: number
   readonly report: string
@@ -106,13 +108,14 @@ export async function lookAtMigration<Input>(
       },
       waiting: fields['waiting'] ?? '',
       fallback: fields['fallback'] ?? '',
-      capability: capabilityOf(fields['kind'], fields['identifies']),
+      capability: capabilityOf(fields['kind']),
     },
     step: Number(fields['step'] ?? 0),
     cursor: fields['cursor'] ?? '',
     startId: fields['startId'] ?? '',
     notedId: fields['notedId'] ?? '',
     cut: fields['cut'] ?? '',
+    consumer: fields['consumer'] ?? '',
     bridgeFetches: Number(fields['bridgeFetches'] ?? 0),
     report: fields['report'] ?? '',
   }
@@ -145,10 +148,6 @@ export async function readAudit<Input>(
   })
 }
 
-function capabilityOf(
-  kind: string | undefined,
-  identifies: string | undefined,
-): Capability | undefined {
-  if (kind === undefined) return undefined
-  return { kind: kind as Capability['kind'], identifiesChanges: identifies === '1' }
+function capabilityOf(kind: string | undefined): Capability | undefined {
+  return kind === undefined ? undefined : { kind: kind as Capability['kind'] }
 }

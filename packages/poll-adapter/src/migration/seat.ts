@@ -7,6 +7,7 @@ import { pollChannels } from '../diagnostics.ts'
 import { messageOf, PollAdapterError } from '../errors.ts'
 import type { Clock } from '../lifecycle/clock.ts'
 import { abortable } from '../lifecycle/signals.ts'
+import { isOver, type LifeSighting, sight } from '../bridge/life.ts'
 import { type ResolvedPollerOptions, viaOf } from './poller-options.ts'
 import {
   lookAtMigration,
@@ -42,6 +43,8 @@ export class Seat<Item, Data> {
   #tail: Promise<void> = Promise.resolve()
   readonly #handlerSignal: AbortSignal
   #hasFailed = false
+  #bridgeSeen: LifeSighting | undefined
+  #bridgeIsOver = false
 
   private constructor(
     scope: PollerScope<Item, Data>,
@@ -72,10 +75,7 @@ export class Seat<Item, Data> {
     const isNew = stored.step === 0 && options.source.cursors.kind !== 'snapshot'
     const cursor = isNew ? await options.from() : parseCursor(stored.cursor)
     const seat = new Seat(scope, held, stored, cursor, known)
-    await seat.note({
-      kind: options.mayLeavePolling ? options.source.cursors.kind : 'unknown',
-      identifies: '1',
-    })
+    await seat.note({ kind: options.mayLeavePolling ? options.source.cursors.kind : 'unknown' })
     return seat
   }
 
@@ -102,8 +102,18 @@ export class Seat<Item, Data> {
     return this.#stored
   }
 
-  bridge(signal: AbortSignal): Promise<Ledger> {
-    return lookAtBridge(this.scope.extension, bridgeKeys(this.scope.options.bridge), signal)
+  async bridge(signal: AbortSignal): Promise<Ledger> {
+    const { extension, options, clock } = this.scope
+    const ledger = await lookAtBridge(extension, bridgeKeys(options.bridge), signal)
+    const nowMs = clock.monotonicMs()
+    this.#bridgeSeen = sight(this.#bridgeSeen, ledger.life, nowMs)
+    this.#bridgeIsOver = isOver(this.#bridgeSeen, ledger.life, nowMs)
+    return ledger
+  }
+
+  /** Whether no process runs the bridge, by what the looks at it have shown so far. */
+  get bridgeIsOver(): boolean {
+    return this.#bridgeIsOver
   }
 
   /** Everything that a snapshot's bridge has seen, as its hash holds it. */
@@ -169,7 +179,8 @@ export class Seat<Item, Data> {
       },
       { signal: this.held.signal },
     )
-    const { startId, notedId, cut, report } = { ...this.#stored, ...fields }
-    this.#stored = { ...this.#stored, step: number, cursor, startId, notedId, cut, report }
+    const { startId, notedId, cut, consumer, report } = { ...this.#stored, ...fields }
+    const noted = { startId, notedId, cut, consumer, report }
+    this.#stored = { ...this.#stored, step: number, cursor, ...noted }
   }
 }

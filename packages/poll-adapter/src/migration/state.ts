@@ -18,9 +18,8 @@ export type MigrationMode = 'poll' | 'shadow' | 'stream'
 
 /** What the source of a poller is capable of; its processes tell when they come up. */
 export interface Capability {
+  /** Of its cursors; `unknown` where a position cannot be handed over. */
   readonly kind: 'border' | 'exact' | 'overlap' | 'snapshot' | 'unknown'
-  /** Whether each item says by what it is known again. */
-  readonly identifiesChanges: boolean
 }
 
 /** The truth about one poller, as it stands in Redis. */
@@ -85,9 +84,6 @@ function beyondShadow(state: MigrationState): boolean {
 
 function whatIsMissing(capability: Capability | undefined): string {
   if (capability === undefined) return 'no process has run this poller yet'
-  if (!capability.identifiesChanges) {
-    return 'its items have no change id, so what the stream brings could not be told from what was polled'
-  }
   if (capability.kind === 'unknown') {
     return 'its source has no cursor that can be compared with the stream, so its position cannot be handed over'
   }

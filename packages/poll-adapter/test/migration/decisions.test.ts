@@ -18,7 +18,7 @@ const record: MigrationRecord = {
   acting: { mode: 'shadow', epoch: 7 },
   waiting: '',
   fallback: '',
-  capability: { kind: 'exact', identifiesChanges: true },
+  capability: { kind: 'exact' },
 }
 
 describe('a switch', () => {
@@ -36,8 +36,7 @@ describe('a switch', () => {
 
   it.each([
     ['no process has run', undefined],
-    ['no cursor that can be compared', { kind: 'unknown', identifiesChanges: true } as const],
-    ['no change id', { kind: 'exact', identifiesChanges: false } as const],
+    ['no cursor that can be compared', { kind: 'unknown' } as const],
   ])('beyond shadow is refused where there is %s', (reason, capability) => {
     for (const to of ['stream', 'stream-with-fallback'] as const) {
       const verdict = decideSwitch({ ...record, capability }, { ...request, to })
@@ -79,6 +78,7 @@ describe('the place in the stream', () => {
     started: 9,
     fetches: 9,
     silentMs: 0,
+    life: { sign: '1-x 7', leaseMs: 4_000 },
   }
   const facts = { incarnation: 'i', trimmed: '' }
   const found = (id: string): Place => ({ found: true, id })

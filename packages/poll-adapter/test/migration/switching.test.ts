@@ -113,12 +113,25 @@ describe('switching a poller', () => {
     const board = await Board.open(bed)
     const handled = (count: number): Promise<boolean> =>
       waitFor(() => board.handled.length === count, { describe: `${count} handled` })
-    const bridge = board.bridge(flightsOver(board.source.url, 'snapshot'))
-    board.poller({ source: flightsOver(board.source.url, 'snapshot') })
+    const source = flightsOver(board.source.url, 'snapshot')
+    let isStuck = false
+    const bridge = board.bridge({
+      ...source,
+      fetch: (cursor, context) =>
+        isStuck ? Promise.withResolvers<never>().promise : source.fetch(cursor, context),
+    })
+    board.poller({ source })
     board.source.change('LX1')
     await handled(1)
     await waitFor(async () => (await bridge.look()).fetches > 0, { describe: 'a fetch' })
-    await bridge.close()
+    isStuck = true
+    await waitFor(
+      async () => {
+        const { started, fetches } = await bridge.look()
+        return started > fetches
+      },
+      { describe: 'the bridge to wait for its source' },
+    )
     const { epoch } = await board.migration.switchTo('board', 'stream', { who: 'ada', why: 'x' })
     // Nothing is asked for any more: the switch waits for a fetch of the bridge.
     let asked = 0
@@ -140,6 +153,86 @@ describe('switching a poller', () => {
     await handled(2)
     expect(board.source.requests).toBeGreaterThan(asked)
     expect(board.handled.map(({ via }) => via)).toEqual(['poll', 'poll'])
+  })
+})
+
+describe('a switch of a snapshot', () => {
+  it('waits for a bridge that nobody runs no longer than its lease, and polling goes on', async () => {
+    const board = await Board.open(bed)
+    const handled = (count: number): Promise<boolean> =>
+      waitFor(() => board.handled.length === count, { describe: `${count} handled` })
+    const source = flightsOver(board.source.url, 'snapshot')
+    const bridge = board.bridge(source)
+    board.poller({ source })
+    board.source.change('LX1')
+    await handled(1)
+    await waitFor(async () => (await bridge.look()).fetches > 0, { describe: 'a fetch' })
+    await bridge.close()
+    await board.migration.switchTo('board', 'stream', { who: 'ada', why: 'x' })
+    await waitFor(
+      async () => (await board.migration.look('board')).waiting === 'no process runs the bridge',
+      { describe: 'the reason' },
+    )
+    board.source.change('LX1')
+    await handled(2)
+    board.bridge(source)
+    await board.actsAs('stream')
+    board.source.change('LX1')
+    await handled(3)
+    expect(board.handled.map(({ via }) => via)).toEqual(['poll', 'poll', 'stream'])
+  })
+})
+
+describe('a poller that was closed', () => {
+  it('is not started again, and neither is a bridge', async () => {
+    const board = await Board.open(bed)
+    const [poller, bridge] = [board.poller(), board.bridge()]
+    await Promise.all([poller.close(), bridge.close()])
+    for (const one of [poller, bridge]) {
+      expect(() => one.start()).toThrow(expect.objectContaining({ code: 'CLOSED' }))
+    }
+  })
+})
+
+describe('a poller that has left the stream', () => {
+  const consumersOf = async (board: Board): Promise<string[]> =>
+    (await board.millrace.inspect(board.stream)).consumers.map(({ name }) => name)
+
+  it('leaves no Consumer there that retention would wait for', async () => {
+    const board = await Board.open(bed)
+    board.bridge()
+    board.poller()
+    board.source.change('LX1')
+    await board.settled()
+    await board.switchTo('stream')
+    await waitFor(async () => (await consumersOf(board)).includes('board'), {
+      describe: 'the Consumer',
+    })
+    await board.switchTo('poll')
+    await waitFor(async () => (await consumersOf(board)).length === 0, {
+      describe: 'the Consumer to be removed',
+    })
+  })
+
+  it('has its Consumer removed later where a process died that still held it', async () => {
+    const board = await Board.open(bed)
+    // What a process leaves that dies between its last step in the stream and the removal.
+    const died = (await bed.open()).consumer(board.stream, { name: 'board' })
+    died.start(() => undefined)
+    await waitFor(async () => (await consumersOf(board)).includes('board'), {
+      describe: 'the Consumer',
+    })
+    await bed.redis.hset(`${bed.key(board.stream)}:x:poll:migration:board`, 'consumer', '1')
+    board.poller()
+    board.source.change('LX1')
+    await board.settled()
+    expect(await consumersOf(board)).toEqual(['board'])
+    await died.close()
+    await waitFor(async () => (await consumersOf(board)).length === 0, {
+      describe: 'the Consumer to be removed',
+    })
+    board.source.change('LX1')
+    await board.settled()
   })
 })
 
