@@ -1,7 +1,7 @@
 import { defineScript, type Script } from '../connection/script.ts'
 import { countingLua, removalLua } from '../retention/removal-lua.ts'
 import { positionsLua } from '../retention/positions-lua.ts'
-import { streamIdLua } from '../stream/incarnation.ts'
+import { streamNowLua } from '../retention/stream-now-lua.ts'
 
 /** What earlier parts have counted lies behind; nothing of it was removed. */
 const COUNT_FROM_CURSOR = `
@@ -52,21 +52,7 @@ Answers {'NONE'} when there is no stream, or {'OK', '1' if there is more to do, 
   them, their bytes, where to go on counting, {name, kind, number unread, ...}}
 The states of the stream's readers carry its hash tag
 ]]
-${streamIdLua}
-local stream, meta = KEYS[1], KEYS[2]
-local function fields_of(flat)
-  local by = {}
-  for i = 1, #flat, 2 do by[flat[i]] = flat[i + 1] end
-  return by
-end
-local function whole(number)
-  return string.format('%.0f', number)
-end
-local known = fields_of(redis.call('HGETALL', meta))
-local incarnation = known['incarnation']
-if not incarnation or redis.call('EXISTS', stream) == 0 then return {'NONE'} end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+${streamNowLua}
 local info = fields_of(redis.call('XINFO', 'STREAM', stream))
 local length, last = info['length'], info['last-generated-id']
 local trimmed = known['trimmed'] or '0-0'

@@ -1,7 +1,7 @@
 import { defineScript, type Script } from '../connection/script.ts'
-import { streamIdLua } from '../stream/incarnation.ts'
 import { positionsLua } from './positions-lua.ts'
 import { removalLua } from './removal-lua.ts'
+import { streamNowLua } from './stream-now-lua.ts'
 
 /** Removes what may go, and counts what goes unread. */
 export const sweepScript: Script = defineScript(
@@ -19,22 +19,7 @@ Answers {'NONE'} when there is no stream of ours, {'LATER', ms until the next sw
   {name, kind, last active in ms, ... of all that are abandoned}, {name, number expired, ...}}
 The states of the stream's readers carry its hash tag
 ]]
-${streamIdLua}
-local stream, meta = KEYS[1], KEYS[2]
-local function fields_of(flat)
-  local by = {}
-  for i = 1, #flat, 2 do by[flat[i]] = flat[i + 1] end
-  return by
-end
-local function whole(number)
-  return string.format('%.0f', number)
-end
-
-local known = fields_of(redis.call('HGETALL', meta))
-local incarnation = known['incarnation']
-if not incarnation or redis.call('EXISTS', stream) == 0 then return {'NONE'} end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+${streamNowLua}
 if ARGV[2] ~= '1' then
   local since = now - (tonumber(known['swept']) or 0)
   -- A clock that was set back must not keep everybody waiting.
