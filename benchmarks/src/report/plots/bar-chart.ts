@@ -1,14 +1,14 @@
 import { figure } from '../../harness/figure.ts'
 import type { Bar, BarPlot } from './plot.ts'
-import { type Scale, scaleOf } from './scale.ts'
+import { scaleOf } from './scale.ts'
 import { element, text, tip } from './svg.ts'
 
 const WIDTH = 360
 /** The name stands above its bar, so that long names have room on a phone. */
 const ROW = 34
 const BAR = 12
-/** What the figure behind the longest bar needs. */
-const FIGURE = 64
+/** What a character of the figure behind a bar takes at most. */
+const CHARACTER = 7
 const FOOT = 6
 
 export function barChart(plot: BarPlot): string {
@@ -26,33 +26,32 @@ export function barChart(plot: BarPlot): string {
     ],
     { wanted: [0] },
   )
+  const longest = Math.max(...plot.bars.map(({ value }) => written(value, plot.unit).length))
+  const at = (value: number): number => scale.at(value) * (WIDTH - 8 - longest * CHARACTER)
   const height = head + plot.bars.length * ROW + FOOT
   return element(
     'svg',
     { viewBox: `0 0 ${WIDTH} ${height}`, role: 'img', 'aria-label': plot.title },
-    ...shownLimits.map(({ value, label }) => limitLine(at(scale, value), label, head, height)),
-    ...plot.bars.map((bar, index) => barOf(bar, plot.unit, scale, head + index * ROW)),
+    ...shownLimits.map(({ value, label }) => limitLine(at(value), label, head, height)),
+    ...plot.bars.map((bar, index) => barOf(bar, plot.unit, at, head + index * ROW)),
   )
 }
 
-function barOf(bar: Bar, unit: string, scale: Scale, y: number): string {
+function barOf(bar: Bar, unit: string, at: (value: number) => number, y: number): string {
   const { name, value, rounds, isOurs } = bar
-  const end = at(scale, value)
+  const end = at(value)
   const middle = y + 16 + BAR / 2
-  const furthest = Math.max(end, ...rounds.map((one) => at(scale, one) + 3))
-  const written = `${figure(value)} ${unit}`.trimEnd()
+  const furthest = Math.max(end, ...rounds.map((one) => at(one) + 3))
   return element(
     'g',
     { class: isOurs ? 'bar ours' : 'bar' },
     tip(
-      `${name}: ${written}${rounds.length > 1 ? `; rounds: ${rounds.map(figure).join(', ')}` : ''}`,
+      `${name}: ${written(value, unit)}${rounds.length > 1 ? `; rounds: ${rounds.map(figure).join(', ')}` : ''}`,
     ),
     text(0, y + 12, name),
     element('path', { class: 'fill', d: roundEnded(end, y + 16) }),
-    ...rounds.map((one) =>
-      element('circle', { class: 'round', cx: at(scale, one), cy: middle, r: 2.5 }),
-    ),
-    text(furthest + 5, middle + 4, written, { class: 'strong' }),
+    ...rounds.map((one) => element('circle', { class: 'round', cx: at(one), cy: middle, r: 2.5 })),
+    text(furthest + 5, middle + 4, written(value, unit), { class: 'strong' }),
   )
 }
 
@@ -72,6 +71,6 @@ function limitLine(x: number, label: string, head: number, height: number): stri
   )
 }
 
-function at(scale: Scale, value: number): number {
-  return scale.at(value) * (WIDTH - FIGURE)
+function written(value: number, unit: string): string {
+  return `${figure(value)} ${unit}`.trimEnd()
 }
