@@ -1,6 +1,7 @@
 import { Details } from './details.ts'
 import { Discovery } from './discovery.ts'
 import { COUNTED_FAILURES } from './failure.ts'
+import { expectedMicros, microsOfFigures } from './courtesy.ts'
 import { detailsOf } from './stream-details.ts'
 import { isAnother } from './lag.ts'
 import { measureLags } from './lags.ts'
@@ -33,7 +34,8 @@ export class Collector {
 
   constructor(options: ResolvedFleetOptions) {
     this.#options = options
-    this.#nodes = nodesOf(options.address, options.clientName, this.#meter)
+    const { address, clientName, maxBusyMicros } = options
+    this.#nodes = nodesOf(address, { clientName, maxBusyMicros, meter: this.#meter })
     this.#errors = Object.fromEntries(COUNTED_FAILURES.map((kind) => [kind, 0]))
   }
 
@@ -191,6 +193,7 @@ export class Collector {
       const isNew = memory?.figures !== undefined && isAnother(memory.figures, read.reading)
       if (memory === undefined || isNew) memory = new StreamMemory()
       memories.set(key, memory)
+      memory.readers = readersOf(read.reading)
       memory.isLarge = read.reading.firstEntryBytes >= LARGE_ENTRY_BYTES
       const nowMs = clocks.get(read.node) ?? 0
       const groups = read.reading.groups.slice(0, this.#options.maxGroupsPerStream)
@@ -243,7 +246,11 @@ export class Collector {
       lean.add(index)
       return leanStreamCommand(key, false)
     })
-    const replies = await node.run(commands, signal)
+    const replies = await node.run(commands, signal, (command, index) => {
+      const readers = this.#memories.get(streams[index]?.key ?? '')?.readers
+      if (lean.has(index) || readers === undefined) return expectedMicros(command)
+      return microsOfFigures(readers)
+    })
     for (const index of lean) {
       const key = streams[index]?.key ?? ''
       if (replies[index]?.failure === 'no-script') {
@@ -259,6 +266,10 @@ export class Collector {
     }
     return replies
   }
+}
+
+function readersOf({ groups }: StreamReading): number {
+  return groups.reduce((sum, { consumers }) => sum + 1 + consumers.length, 0)
 }
 
 function figureOf(info: string, name: string): number | undefined {

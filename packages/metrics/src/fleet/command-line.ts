@@ -26,7 +26,8 @@ What is read
   --include <glob> …        keys of streams; * by default, mr:* for Millrace's default prefix
   --exclude <glob> …
   --max-streams, --max-groups-per-stream, --max-consumers-per-group <number>
-  --max-commands, --max-counted-events, --discover-every-ms, --deadline-ms <number>
+  --max-commands, --max-counted-events, --max-busy-micros <number>
+  --discover-every-ms, --deadline-ms <number>
 
 How groups are judged
   --window-ms, --patience-ms, --max-lag-ms <number>
@@ -38,6 +39,7 @@ const NUMBERS = {
   'max-consumers-per-group': 'maxConsumersPerGroup',
   'max-commands': 'maxCommands',
   'max-counted-events': 'maxCountedEvents',
+  'max-busy-micros': 'maxBusyMicros',
   'discover-every-ms': 'discoverEveryMs',
   'deadline-ms': 'deadlineMs',
   'window-ms': 'windowMs',

@@ -3,18 +3,14 @@ import { compareIds } from '@millrace/runtime'
 import type { Command, FleetNode, Reply } from './node.ts'
 import { listOf, textOf } from './stream-reading.ts'
 
-/**
- * Counts entries where they are, so that no payload travels. It only reads (`EVAL_RO`), and looks at a page
- * at a time, so that large entries do not fill the server's memory.
- */
-const COUNT_SOURCE = `--[[ Counts the entries of a part of a stream, a bounded number at a time, and says where positions lie.
+/** Counts entries where they are, so that no payload travels. It only reads (`EVAL_RO`). */
+const COUNT_SOURCE = `--[[ Counts the entries of a part of a stream, a bounded number of them, and says where positions lie.
 KEYS 1 stream
-ARGV 1 most entries to count, 2 entries per page, 3 the id to begin after, 4 the last id to count, then
-  positions from the smallest on, none before where it begins
-Answers how many commands it ran, how many entries it counted, where to go on when the bound was met, else
-'', and for each position that it has passed: how many entries it had counted before, and the id after it
+ARGV 1 most entries to count, 2 the id to begin after, 3 the last id to count, then positions from the
+  smallest on, none before where it begins
+Answers how many entries it counted, where to go on when the bound was met, else '', and for each position
+  that it has passed: how many entries it had counted before, and the id after it
 ]]
-local left, page, cursor, last = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local function greater(a, b)
   if #a ~= #b then return #a > #b end
   return a > b
@@ -25,41 +21,32 @@ local function is_after(a, b)
   if a_ms == b_ms then return greater(a_sequence, b_sequence) end
   return greater(a_ms, b_ms)
 end
-local ran, counted, on, passed, position = 0, 0, '', {}, 5
-while true do
-  local most = math.min(page, left)
-  local entries = redis.call('XRANGE', KEYS[1], '(' .. cursor, last, 'COUNT', most)
-  ran = ran + 1
-  while ARGV[position] and #entries > 0 and is_after(entries[#entries][1], ARGV[position]) do
-    local low, high = 1, #entries
-    while low < high do
-      local middle = math.floor((low + high) / 2)
-      if is_after(entries[middle][1], ARGV[position]) then high = middle else low = middle + 1 end
-    end
-    passed[#passed + 1] = counted + low - 1
-    passed[#passed + 1] = entries[low][1]
-    position = position + 1
+local entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[2], ARGV[3], 'COUNT', ARGV[1])
+local passed, position = {}, 4
+while ARGV[position] and #entries > 0 and is_after(entries[#entries][1], ARGV[position]) do
+  local low, high = 1, #entries
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_after(entries[middle][1], ARGV[position]) then high = middle else low = middle + 1 end
   end
-  counted, left = counted + #entries, left - #entries
-  if #entries < most then break end
-  cursor = entries[#entries][1]
-  if left <= 0 then
-    on = cursor
-    break
-  end
+  passed[#passed + 1] = low - 1
+  passed[#passed + 1] = entries[low][1]
+  position = position + 1
 end
-local answer = {ran, counted, on}
-for i = 1, #passed do answer[i + 3] = passed[i] end
+local on = ''
+if #entries == tonumber(ARGV[1]) then on = entries[#entries][1] end
+local answer = {#entries, on}
+for i = 1, #passed do answer[i + 2] = passed[i] end
 return answer
 `
 const COUNT_SHA = createHash('sha1').update(COUNT_SOURCE).digest('hex')
 
-/** What one script may count: about a millisecond of the server. */
-const COUNTED_AT_ONCE = 1_000
-const PAGES_AT_ONCE = 10
-/** What one page of entries may take of the server's memory, by the size of the stream's first entry. */
-const PAGE_BYTES = 262_144
-const MOST_PER_PAGE = 200
+/** What one script may count, so that it takes about a tenth of a millisecond of the server. */
+const COUNTED_AT_ONCE = 100
+/** What these entries may take of the server's memory meanwhile, by the size of the stream's first entry. */
+const BYTES_AT_ONCE = 262_144
+/** It, and what it runs inside. */
+const COMMANDS_PER_SCRIPT = 2
 
 /** Positions of one stream whose lag is to be counted, up to an end. */
 export interface CountTask {
@@ -69,6 +56,8 @@ export interface CountTask {
   readonly end: string
   readonly entryBytes: number
   readonly positions: readonly string[]
+  /** About how many there will be to count. */
+  readonly estimate: number
 }
 
 /** The number of entries after a position, and the first of them ('' when there is none). */
@@ -80,6 +69,8 @@ export interface Count {
 export interface Counted {
   /** What the budget did not allow is missing. */
   readonly counts: ReadonlyMap<CountTask, ReadonlyMap<string, Count>>
+  /** Those that turned out to be longer than was estimated, and were not finished. */
+  readonly overrun: readonly CountTask[]
   /** Commands that scripts ran. */
   readonly insideCommands: number
 }
@@ -110,11 +101,12 @@ export async function countBehind(
   onFailure: (reply: Reply) => void,
 ): Promise<Counted> {
   let open: readonly Progress[] = tasks.map(begin)
+  let isFirstRound = true
   const done = new Map<CountTask, ReadonlyMap<string, Count>>()
   let usesSource = false
   let insideCommands = 0
-  while (open.length > 0 && budget.commands > 1 && budget.events > 0) {
-    const round = affordable(open, budget)
+  while (open.length > 0 && budget.commands >= COMMANDS_PER_SCRIPT && budget.events > 0) {
+    const round = affordable(open, budget, isFirstRound)
     if (round.length === 0) break
     const replies = await ask(round, usesSource, signal)
     const next: Progress[] = []
@@ -126,18 +118,20 @@ export async function countBehind(
         forgotten = true
         next.push(progress)
       } else if (reply.failure === undefined) {
-        const { commands, events, isDone } = learn(progress, listOf(reply.value))
-        budget.commands -= commands
-        insideCommands += commands
+        const { events, isDone } = learn(progress, listOf(reply.value))
+        budget.commands -= COMMANDS_PER_SCRIPT - 1
+        insideCommands += COMMANDS_PER_SCRIPT - 1
         budget.events -= events
         if (isDone) done.set(progress.task, countsOf(progress))
         else next.push(progress)
       } else onFailure(reply)
     }
     usesSource = forgotten
+    isFirstRound = false
     open = [...next, ...open.slice(round.length)]
   }
-  return { counts: done, insideCommands }
+  const overrun = open.filter(({ task, counted }) => counted > task.estimate)
+  return { counts: done, overrun: overrun.map(({ task }) => task), insideCommands }
 }
 
 function begin(task: CountTask): Progress {
@@ -145,31 +139,39 @@ function begin(task: CountTask): Progress {
   return { task, positions, passed: [], counted: 0, cursor: positions[0] ?? task.end }
 }
 
-/** As many as can be paid for, each with what it may at most cost. */
-function affordable(open: readonly Progress[], budget: CountBudget): readonly Progress[] {
+/** Whether all of so many events can be counted within the budget. */
+export function isAffordable(events: number, entryBytes: number, budget: CountBudget): boolean {
+  const scripts = Math.ceil(events / mostAtOnce(entryBytes))
+  return events <= budget.events && scripts * COMMANDS_PER_SCRIPT <= budget.commands
+}
+
+/**
+ * As many as can be paid for to their ends: what is begun and not finished was for nothing. The very first
+ * is begun in any case, and what was begun goes on.
+ */
+function affordable(
+  open: readonly Progress[],
+  budget: CountBudget,
+  isFirstRound: boolean,
+): readonly Progress[] {
   let { commands, events } = budget
   const round: Progress[] = []
   for (const progress of open) {
-    commands -= 1 + mostPages(progress.task)
-    events -= mostOf(progress.task)
-    if (round.length > 0 && (commands < 0 || events < 0)) break
-    if (commands < 0) break
+    const { task, counted } = progress
+    const atOnce = mostAtOnce(task.entryBytes)
+    const left = Math.max(task.estimate - counted, atOnce)
+    commands -= Math.ceil(left / atOnce) * COMMANDS_PER_SCRIPT
+    events -= left
+    const isExempt = round.length === 0 && (isFirstRound || counted > 0)
+    if (!isExempt && (commands < 0 || events < 0)) break
     round.push(progress)
   }
   return round
 }
 
-function mostPages(task: CountTask): number {
-  return Math.ceil(mostOf(task) / pageOf(task))
-}
-
-/** How many entries one script may count. */
-function mostOf(task: CountTask): number {
-  return Math.min(COUNTED_AT_ONCE, pageOf(task) * PAGES_AT_ONCE)
-}
-
-function pageOf({ entryBytes }: CountTask): number {
-  return Math.min(Math.max(Math.floor(PAGE_BYTES / Math.max(entryBytes, 1)), 1), MOST_PER_PAGE)
+function mostAtOnce(entryBytes: number): number {
+  const fitting = Math.floor(BYTES_AT_ONCE / Math.max(entryBytes, 1))
+  return Math.min(Math.max(fitting, 1), COUNTED_AT_ONCE)
 }
 
 async function ask(
@@ -198,22 +200,22 @@ async function ask(
 function commandOf(progress: Progress, usesSource: boolean): Command {
   const { task, positions, passed, cursor } = progress
   const left = positions.slice(passed.length)
-  const args = [1, task.key, mostOf(task), pageOf(task), cursor, task.end, ...left]
+  const args = [1, task.key, mostAtOnce(task.entryBytes), cursor, task.end, ...left]
   return usesSource ? ['eval_ro', COUNT_SOURCE, ...args] : ['evalsha_ro', COUNT_SHA, ...args]
 }
 
-/** Answers what it cost. */
+/** Answers how many it counted. */
 function learn(
   progress: Progress,
-  [ran, counted, cursor, ...passed]: readonly unknown[],
-): CountBudget & { readonly isDone: boolean } {
+  [counted, cursor, ...passed]: readonly unknown[],
+): { readonly events: number; readonly isDone: boolean } {
   for (let i = 0; i + 1 < passed.length; i += 2) {
     const countedBefore = progress.counted + Number(passed[i])
     progress.passed.push({ countedBefore, firstId: textOf(passed[i + 1]) })
   }
   progress.counted += Number(counted)
   progress.cursor = textOf(cursor)
-  return { commands: Number(ran), events: Number(counted), isDone: progress.cursor === '' }
+  return { events: Number(counted), isDone: progress.cursor === '' }
 }
 
 function countsOf({ positions, passed, counted }: Progress): ReadonlyMap<string, Count> {

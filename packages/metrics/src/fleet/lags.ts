@@ -1,5 +1,11 @@
 import type { ReadStream } from './read-stream.ts'
-import { type Count, type CountBudget, type CountTask, countBehind } from './counting.ts'
+import {
+  type Count,
+  type CountBudget,
+  type CountTask,
+  countBehind,
+  isAffordable,
+} from './counting.ts'
 import { type LagDecision, lagOf } from './lag.ts'
 import type { GroupMemory } from './memory.ts'
 import type { Reply } from './node.ts'
@@ -22,7 +28,6 @@ export async function measureLags(
   signal: AbortSignal,
   onFailure: (reply: Reply) => void,
 ): Promise<number> {
-  const most = budget.events
   const unknown: Open[] = []
   const improvable: Open[] = []
   for (const stream of streams) {
@@ -31,7 +36,8 @@ export async function measureLags(
       const decision = lagOf(stream.reading, group, memory.proof)
       const open = { stream, group, memory, decision }
       take(open)
-      if (memory.lag.events > most) continue
+      // What could not be finished would take the time of what can.
+      if (!isAffordable(memory.lag.events, stream.reading.firstEntryBytes, budget)) continue
       if (decision.kind === 'unknown') unknown.push(open)
       else if (!decision.isVerified || memory.lag.oldestId === undefined) improvable.push(open)
     }
@@ -64,7 +70,7 @@ async function count(
 ): Promise<number> {
   if (open.length === 0 || budget.events <= 0) return 0
   // Those first that have waited for it longest, so that each has its turn.
-  const inOrder = open.toSorted((a, b) => a.memory.countedMs - b.memory.countedMs)
+  const inOrder = open.toSorted((a, b) => a.memory.countTurnMs - b.memory.countTurnMs)
   const tasks = [...Map.groupBy(inOrder, ({ stream }) => stream)].map(
     ([stream, own]): CountTask => ({
       key: stream.key,
@@ -72,12 +78,16 @@ async function count(
       end: stream.reading.lastId,
       entryBytes: stream.reading.firstEntryBytes,
       positions: own.map(({ group }) => group.position),
+      estimate: Math.max(...own.map(({ memory }) => memory.lag.events)),
     }),
   )
-  const { counts, insideCommands } = await countBehind(tasks, budget, signal, onFailure)
+  const { counts, overrun, insideCommands } = await countBehind(tasks, budget, signal, onFailure)
+  // One that nobody can finish must not take the turns of others.
+  const overrunKeys = new Set(overrun.map(({ key }) => key))
   const byKey = new Map([...counts].map(([{ key }, of]) => [key, of]))
   for (const one of open) {
     const counted = byKey.get(one.stream.key)?.get(one.group.position)
+    if (overrunKeys.has(one.stream.key)) one.memory.countTurnMs = one.stream.nowMs
     if (counted !== undefined) takeCount(one, counted)
   }
   return insideCommands
@@ -85,8 +95,8 @@ async function count(
 
 function takeCount({ stream, group, memory }: Open, { events, firstId }: Count): void {
   memory.lag = { events, known: true, oldestId: firstId }
+  memory.countTurnMs = stream.nowMs
   memory.oldest = { position: group.position, id: firstId }
-  memory.countedMs = stream.nowMs
   memory.proof = {
     reader: readerOf(group),
     stream: figuresOf(stream),

@@ -8,6 +8,8 @@ export class StreamMemory {
   figures: StreamFigures | undefined
   meta: StreamMeta | undefined
   bytes: number | undefined
+  /** How many groups and Redis consumers of them it has. */
+  readers: number | undefined
   /** Whether the payload of its first entry is better left in Redis. */
   isLarge = false
   /** The id of the last entry, looked up where it cannot be the last id given. */
@@ -38,8 +40,8 @@ export class GroupMemory {
   course: Course | undefined
   /** When it was last seen without lag, by the server's clock: whatever waits now came later. */
   caughtUpMs = 0
-  /** When its lag was last counted, by the server's clock. */
-  countedMs = 0
+  /** When it last had its turn of being counted, by the server's clock. */
+  countTurnMs = 0
   /** The first event after a position, as it was counted. */
   oldest: { readonly position: string; readonly id: string } | undefined
   state: ReaderState | undefined

@@ -1,4 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis'
+import { expectedMicros, lotsOf } from './courtesy.ts'
 import { type Failure, failureOf } from './failure.ts'
 
 export type Command = readonly [name: string, ...args: readonly (number | string)[]]
@@ -6,6 +7,14 @@ export type Command = readonly [name: string, ...args: readonly (number | string
 /** Counts what is sent. */
 export interface Meter {
   commands: number
+}
+
+/** What all connections have in common. */
+export interface Manner {
+  readonly clientName: string
+  /** For so long a server may be busy with what is sent at once. */
+  readonly maxBusyMicros: number
+  readonly meter: Meter
 }
 
 export type Reply =
@@ -16,23 +25,19 @@ export type Reply =
 const CONNECT_TIMEOUT_MS = 2_000
 const REPLY_TIMEOUT_MS = 4_000
 
-/**
- * So many commands are sent at once: Redis runs what it finds on a connection in one go, and other clients
- * wait meanwhile.
- */
-const COMMANDS_AT_ONCE = 25
-
 /** One server that streams are read from. It connects when it is asked, and again when it is asked next. */
 export class FleetNode {
   readonly name: string
   readonly #options: Omit<RedisOptions, 'replyMapping'>
+  readonly #maxBusyMicros: number
   #client: Redis | undefined
   #connecting: Promise<Redis> | undefined
   readonly #meter: Meter
 
-  constructor(name: string, options: RedisOptions, clientName: string, meter: Meter) {
+  constructor(name: string, options: RedisOptions, { clientName, maxBusyMicros, meter }: Manner) {
     this.name = name
     this.#meter = meter
+    this.#maxBusyMicros = maxBusyMicros
     this.#options = {
       ...options,
       lazyConnect: true,
@@ -53,17 +58,20 @@ export class FleetNode {
     }
   }
 
-  /** Runs commands in order, a few at a time. Never rejects; after the signal nothing more is sent. */
-  async run(commands: readonly Command[], signal: AbortSignal): Promise<Reply[]> {
+  /**
+   * Runs commands in order, one lot at a time, and other clients between two. Never rejects; after the signal
+   * nothing more is sent.
+   * @param microsOf how long the command of that index is going to keep the server busy
+   */
+  async run(
+    commands: readonly Command[],
+    signal: AbortSignal,
+    microsOf: (command: Command, index: number) => number = expectedMicros,
+  ): Promise<Reply[]> {
     const replies: Reply[] = []
-    let sent: Promise<Reply[]> | undefined
-    for (let from = 0; from < commands.length; from += COMMANDS_AT_ONCE) {
-      // The server works on these while the answers before them are read.
-      const next = this.#runTogether(commands.slice(from, from + COMMANDS_AT_ONCE), signal)
-      if (sent !== undefined) replies.push(...(await sent))
-      sent = next
+    for (const { from, to } of lotsOf(commands.map(microsOf), this.#maxBusyMicros)) {
+      replies.push(...(await this.#runTogether(commands.slice(from, to), signal)))
     }
-    if (sent !== undefined) replies.push(...(await sent))
     return replies
   }
 

@@ -1,6 +1,6 @@
 import slotOf from 'cluster-key-slot'
 import type { FleetAddress, HostPort } from './fleet-address.ts'
-import { FleetNode, type Meter, type Reply } from './node.ts'
+import { FleetNode, type Manner, type Reply } from './node.ts'
 import { listOf, textOf } from './stream-reading.ts'
 
 /** After so long without an answer another node is asked who serves what, in milliseconds. */
@@ -18,9 +18,9 @@ export interface Nodes {
   close(): void
 }
 
-export function nodesOf(address: FleetAddress, clientName: string, meter: Meter): Nodes {
-  if (address.kind === 'cluster') return new ClusterNodes(address, clientName, meter)
-  const node = new FleetNode(address.name, address.node, clientName, meter)
+export function nodesOf(address: FleetAddress, manner: Manner): Nodes {
+  if (address.kind === 'cluster') return new ClusterNodes(address, manner)
+  const node = new FleetNode(address.name, address.node, manner)
   return {
     refresh: () => Promise.resolve(undefined),
     all: [node],
@@ -35,22 +35,16 @@ export function nodesOf(address: FleetAddress, clientName: string, meter: Meter)
 class ClusterNodes implements Nodes {
   readonly db = 'db0'
   readonly #address: Extract<FleetAddress, { kind: 'cluster' }>
-  readonly #clientName: string
-  readonly #meter: Meter
+  readonly #manner: Manner
   /** Masters that serve slots, by address. */
   #masters = new Map<string, FleetNode>()
   readonly #seeds: FleetNode[]
   #slots: (FleetNode | undefined)[] = []
   #asked: FleetNode | undefined
 
-  constructor(
-    address: Extract<FleetAddress, { kind: 'cluster' }>,
-    clientName: string,
-    meter: Meter,
-  ) {
+  constructor(address: Extract<FleetAddress, { kind: 'cluster' }>, manner: Manner) {
     this.#address = address
-    this.#meter = meter
-    this.#clientName = clientName
+    this.#manner = manner
     this.#seeds = address.seeds.map((seed) => this.#node(seed))
   }
 
@@ -114,6 +108,6 @@ class ClusterNodes implements Nodes {
 
   #node(place: HostPort): FleetNode {
     const options = { ...this.#address.node, ...place }
-    return new FleetNode(`${place.host}:${place.port}`, options, this.#clientName, this.#meter)
+    return new FleetNode(`${place.host}:${place.port}`, options, this.#manner)
   }
 }

@@ -39,6 +39,13 @@ export interface FleetOptions {
    * microsecond for each. 0 turns counting off, and with it all use of scripts. @defaultValue 20_000
    */
   readonly maxCountedEvents?: number
+  /**
+   * For how long Redis may be kept from its other clients at once, in microseconds, as far as commands can be
+   * told to take less: so many are sent at once, and the next when they are answered. Too low: scrapes take
+   * long, above all on the way to a Redis that is far away. Too high: other clients notice scrapes.
+   * @defaultValue 75
+   */
+  readonly maxBusyMicros?: number
   /** How often the key space is gone through for new streams, in milliseconds. @defaultValue 60_000 */
   readonly discoverEveryMs?: number
   /**
@@ -70,6 +77,7 @@ export interface ResolvedFleetOptions {
   readonly maxConsumersPerGroup: number
   readonly maxCommands: number
   readonly maxCountedEvents: number
+  readonly maxBusyMicros: number
   readonly discoverEveryMs: number
   readonly deadlineMs: number
   readonly bounds: VerdictBounds
@@ -84,6 +92,7 @@ const defaults = Object.freeze({
   maxConsumersPerGroup: 50,
   maxCommands: 2_200,
   maxCountedEvents: 20_000,
+  maxBusyMicros: 75,
   discoverEveryMs: 60_000,
   deadlineMs: 5_000,
   windowMs: 300_000,
@@ -103,6 +112,7 @@ const CHECKS: Readonly<Record<Exclude<keyof FleetOptions, 'redis'>, Check>> = {
   maxConsumersPerGroup: wholeNumber(0, 10_000),
   maxCommands: wholeNumber(10, 1_000_000),
   maxCountedEvents: wholeNumber(0, 10_000_000),
+  maxBusyMicros: wholeNumber(1, 1_000_000),
   discoverEveryMs: wholeNumber(0, 86_400_000),
   deadlineMs: wholeNumber(100, 600_000),
   windowMs: wholeNumber(1_000, 86_400_000),
@@ -144,6 +154,7 @@ export function resolveFleetOptions(options: FleetOptions): ResolvedFleetOptions
     maxConsumersPerGroup: all.maxConsumersPerGroup,
     maxCommands: all.maxCommands,
     maxCountedEvents: all.maxCountedEvents,
+    maxBusyMicros: all.maxBusyMicros,
     discoverEveryMs: all.discoverEveryMs,
     deadlineMs: all.deadlineMs,
     bounds: { windowMs: all.windowMs, patienceMs: all.patienceMs, maxLagMs: all.maxLagMs },

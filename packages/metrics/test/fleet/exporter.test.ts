@@ -315,6 +315,22 @@ describe('The fleet exporter', () => {
     expect([...known].toSorted((a, b) => (a < b ? -1 : 1))).toEqual(keys)
   })
 
+  it('counts others although one cannot be finished, which nobody could know', async () => {
+    const redis = server.client()
+    const work = redis.pipeline()
+    // By time there seems to be next to nothing behind its position.
+    work.xadd('long', '1-0', 'n', 1)
+    for (let n = 1; n <= 1_000; n++) work.xadd('long', `10000-${n}`, 'n', n)
+    for (let ms = 1; ms <= 200; ms++) work.xadd('other', `${ms}-0`, 'n', ms)
+    await work.exec()
+    await redis.xgroup('CREATE', 'long', 'g', '9999-0')
+    await redis.xgroup('CREATE', 'other', 'g', '100-0')
+    const exporter = openExporter({ maxCountedEvents: 300, discoverEveryMs: 60_000 })
+    await waitFor(async () => (await streamIn(exporter, 'other')).groups[0]?.lag.known === true, {
+      describe: 'the other to be counted',
+    })
+  })
+
   it('shares one scrape among all who ask at once', async () => {
     const exporter = openExporter()
     await exporter.snapshot()
