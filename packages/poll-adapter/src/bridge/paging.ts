@@ -1,8 +1,9 @@
-import { type Change, changeId } from '../change/change.ts'
+import type { Change } from '../change/change.ts'
 import type { Cursor, CursorClass } from '../change/cursor.ts'
 import { type Page, type Source, goneChange } from '../change/source.ts'
 import type { SourcePosition } from '../change/position.ts'
 import { messageOf, PollAdapterError } from '../errors.ts'
+import { isReturn, type LastOfItem, returnedError, returnedWithinOverlap } from './returned.ts'
 
 /** A change that a page brought, with the item; there is none of one that a snapshot has lost. */
 export interface Found<Item> {
@@ -25,8 +26,9 @@ export interface FetchOptions {
   readonly timeoutMs: number
   readonly maxDeletedShare: number
   /**
-   * Of a source with opaque cursors and without versions: what becomes of an item that within one page looks again
-   * as it did before another change. It has the id of an earlier change, so nobody who goes by ids can tell.
+   * Of a source without versions: what becomes of an item that looks again as it did before another change, within one
+   * page of opaque cursors or under one cursor of an overlap. It has the id of an earlier change, so nobody who goes by
+   * ids can tell.
    */
   readonly returned: 'refuse' | 'take'
 }
@@ -49,14 +51,16 @@ export async function readPage<Item>(
   if (page.notModified === true) return { news: [], end: page.cursor, more: false }
   const news: Found<Item>[] = []
   const seen = new Set<string>()
-  const lastOf = new Map<string, string>()
+  const lastOf = new Map<string, LastOfItem>()
+  const newest = new Map<string, Change>()
   let reached = from
   for (const item of page.items) {
     const change = source.changeOf(item)
     reached = furthest(source.cursors, reached, change.cursor)
     const identity = source.cursors.kind === 'snapshot' ? change.key : change.id
-    const isSame = lastOf.get(change.key) === change.id
-    lastOf.set(change.key, change.id)
+    const isSame = lastOf.get(change.key)?.change.id === change.id
+    const isAgain = seen.has(identity) && !isSame
+    if (!isSame) lastOf.set(change.key, { change, isAgain })
     if (seen.has(identity)) {
       if (isSame || !isReturn(source.cursors, change)) continue
       if (options.returned === 'refuse') throw returnedError(change)
@@ -65,7 +69,10 @@ export async function readPage<Item>(
     }
     seen.add(identity)
     if (position.knows(change)) position.meet(change)
-    else news.push({ change, item })
+    else {
+      news.push({ change, item })
+      newest.set(change.key, change)
+    }
   }
   if (source.cursors.kind === 'exact') assertRising(source.cursors, news)
   if (source.cursors.kind === 'snapshot') {
@@ -89,6 +96,20 @@ export async function readPage<Item>(
       'SOURCE_FAILED',
       `The source says that there is more after ${String(from)}, but its cursor does not move`,
     )
+  }
+  const isWhole = !more && from === position.from
+  if (isWhole) {
+    for (const change of returnedWithinOverlap(
+      source.cursors,
+      position,
+      lastOf.values(),
+      newest,
+      seen,
+    )) {
+      if (options.returned === 'refuse') throw returnedError(change)
+      const item = page.items.findLast((one) => source.changeOf(one).id === change.id)
+      news.push({ change, item })
+    }
   }
   return { news, end, more }
 }
@@ -186,18 +207,6 @@ function assertRising<Item>(
       `The source’s cursors do not rise: ${String(here)} comes after ${String(before)}. If that is how it is, its cursors are of the class overlap`,
     )
   }
-}
-
-/** Other cursors are part of the content, and versions tell one change from its return. */
-function isReturn({ kind }: CursorClass, { key, id, hash, deleted }: Change): boolean {
-  return kind === 'border' && id === changeId(key, undefined, hash, deleted)
-}
-
-function returnedError({ key }: Change): PollAdapterError {
-  return new PollAdapterError(
-    'SOURCE_FAILED',
-    `${key} looks again as it did before another change, and cannot be told from it; give version`,
-  )
 }
 
 function isBefore(cursors: CursorClass, a: Cursor | undefined, b: Cursor | undefined): boolean {

@@ -29,6 +29,8 @@ export class SourcePosition {
   #set = new Map<string, string>()
   readonly #remove = new Set<string>()
   #cursorChanged = false
+  /** Of an overlap: of each item the change that was taken last, as far as this process has taken it. */
+  readonly #latest = new Map<string, Change>()
   /** Known changes that came by since the last border: they lie before the next one. */
   readonly #met = new Set<string>()
 
@@ -49,6 +51,11 @@ export class SourcePosition {
 
   get known(): ReadonlyMap<string, string> {
     return this.#known
+  }
+
+  /** Of an overlap: the item's change that was taken last, where that is known. */
+  latestOf(key: string): Change | undefined {
+    return this.#latest.get(key)
   }
 
   /** Where the source has to be asked from. */
@@ -92,6 +99,9 @@ export class SourcePosition {
         return
       case 'overlap':
         this.#put(change.id, formatCursor(change.cursor))
+        // What was taken last stands last.
+        this.#latest.delete(change.key)
+        this.#latest.set(change.key, change)
         if (this.#advance(change.cursor)) this.#forget()
         return
       case 'border':
@@ -194,8 +204,12 @@ export class SourcePosition {
     if (oldest === undefined || this.#cursors.kind !== 'overlap') return
     for (const [id, stored] of this.#known) {
       const cursor = parseCursor(stored)
-      if (cursor !== undefined && this.#cursors.compare(cursor, oldest) >= 0) return
+      if (cursor !== undefined && this.#cursors.compare(cursor, oldest) >= 0) break
       this.#drop(id)
+    }
+    for (const [key, { cursor }] of this.#latest) {
+      if (cursor !== undefined && this.#cursors.compare(cursor, oldest) >= 0) return
+      this.#latest.delete(key)
     }
   }
 

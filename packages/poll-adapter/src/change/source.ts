@@ -25,7 +25,11 @@ interface SourceBasics<Item> {
   /** The item's identity: all versions of one item have the same key. */
   readonly key: (item: Item) => string
   /**
-   * What rises or changes with each change of an item.
+   * What rises or changes with each change of an item: by it a change is known again. Without it the content is what
+   * a change is known by, which means: whatever of the content varies from one fetch to the next (the time of the
+   * answer, the order of a list) makes a new change each time it is read again; and a value that comes back under the
+   * same cursor, such as a time in whole seconds, looks like the change before. A bridge over cursors of the class
+   * `overlap` or `border` refuses that one with `SOURCE_FAILED` where it sees it, and a poller handles it.
    * @defaultValue a hash of the item's content
    */
   readonly version?: (item: Item) => number | string
