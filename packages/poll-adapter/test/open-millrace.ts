@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import {
   connect,
   type ConnectOptions,
@@ -12,7 +12,7 @@ import { expectNoLeaks, type RedisServer, startRedis } from '@millrace/testkit'
 
 /** A private server for one test file, and all that its tests open; each test leaves no connection. */
 export class Testbed {
-  readonly #closers: (() => unknown)[] = []
+  #open = new AsyncDisposableStack()
   #server: RedisServer | undefined
   #streams = 0
 
@@ -31,7 +31,9 @@ export class Testbed {
 
   /** Something to end after the test, before what was opened earlier. */
   onClose(closer: () => unknown): void {
-    this.#closers.push(closer)
+    this.#open.defer(async () => {
+      await closer()
+    })
   }
 
   /** What one process has. */
@@ -68,8 +70,16 @@ export class Testbed {
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close()
+    const open = this.#open
+    this.#open = new AsyncDisposableStack()
+    await open.disposeAsync()
     if (this.#server?.running === true) await expectNoLeaks(this.#server)
+  }
+
+  /** The server as every test wants it, also one that is tried again: it runs, and there is nothing in it. */
+  async begin(): Promise<void> {
+    if (!this.server.running) await this.server.restart()
+    await this.redis.flushall()
   }
 
   async end(): Promise<void> {
@@ -87,6 +97,7 @@ export interface StoredEvent<Payload> {
 export function useRedis(): Testbed {
   const bed = new Testbed()
   beforeAll(() => bed.start())
+  beforeEach(() => bed.begin())
   afterEach(() => bed.closeAll())
   afterAll(() => bed.end())
   return bed

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import {
   expectNoLeaks,
   type FaultProxy,
@@ -25,7 +25,7 @@ export interface Reading {
 
 /** A private server for one test file, and all that its tests open; each test leaves no connection. */
 export class Testbed {
-  readonly #closers: (() => unknown)[] = []
+  #open = new AsyncDisposableStack()
   #server: RedisServer | undefined
   #streams = 0
 
@@ -44,7 +44,9 @@ export class Testbed {
 
   /** Something to end after the test, before what was opened earlier. */
   onClose(closer: () => unknown): void {
-    this.#closers.push(closer)
+    this.#open.defer(async () => {
+      await closer()
+    })
   }
 
   /** What one process has; reads block for half a second only, so that quiet streams are looked at soon. */
@@ -122,8 +124,16 @@ export class Testbed {
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close()
+    const open = this.#open
+    this.#open = new AsyncDisposableStack()
+    await open.disposeAsync()
     if (this.#server?.running === true) await expectNoLeaks(this.#server)
+  }
+
+  /** The server as every test wants it, also one that is tried again: it runs, and there is nothing in it. */
+  async begin(): Promise<void> {
+    if (!this.server.running) await this.server.restart()
+    await this.redis.flushall()
   }
 
   async end(): Promise<void> {
@@ -135,6 +145,7 @@ export class Testbed {
 export function useRedis(options: StartRedisOptions = {}): Testbed {
   const bed = new Testbed()
   beforeAll(() => bed.start(options))
+  beforeEach(() => bed.begin())
   afterEach(() => bed.closeAll())
   afterAll(() => bed.end())
   return bed

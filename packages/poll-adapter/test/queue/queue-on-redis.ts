@@ -28,7 +28,7 @@ export interface QueueProcess {
 
 /** A private server for one test file, and what its tests open. */
 export class QueueBed {
-  readonly #closers: (() => unknown)[] = []
+  #open = new AsyncDisposableStack()
   #server: RedisServer | undefined
   #streams = 0
 
@@ -112,11 +112,15 @@ export class QueueBed {
   }
 
   onClose(closer: () => unknown): void {
-    this.#closers.push(closer)
+    this.#open.defer(async () => {
+      await closer()
+    })
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close()
+    const open = this.#open
+    this.#open = new AsyncDisposableStack()
+    await open.disposeAsync()
     await expectNoLeaks(this.server)
   }
 

@@ -71,9 +71,10 @@ describe('sqs-consumer, unmodified', () => {
     )
     const counts = new Map<number, string[]>()
     const deleted: number[] = []
-    const consumer = bed.consumer(await bed.client(stream), {
+    // Nothing but its visibility timeout brings a message back, and all are deleted long before that.
+    const consumer = bed.consumer(await bed.client(stream, { leaseMs: 10_000 }), {
       batchSize: 10,
-      visibilityTimeout: 1,
+      visibilityTimeout: 3,
       handleMessageBatch: (messages) => {
         for (const message of messages) {
           const n = numberIn(message)

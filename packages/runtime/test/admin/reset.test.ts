@@ -106,7 +106,7 @@ describe('a consumer', () => {
     expect(state['token']).not.toBe(token)
     await proxy.heal()
     // It joins again as anybody would, and handles from the new position on.
-    await waitFor(() => handled.length === 10, { describe: 'all of them again', timeoutMs: 20_000 })
+    await waitFor(() => handled.length === 10, { describe: 'all of them again' })
     expect(handled).toEqual([...range(5), ...range(5)])
     expect(lost.some(({ change }) => change === 'lost')).toBe(true)
   })
@@ -242,7 +242,7 @@ describe('a consumer group', () => {
     gate.resolve()
     await proxy.heal()
     // Its four results count for nothing: the group begins again.
-    await waitFor(() => handled.length === 8, { describe: 'all of them again', timeoutMs: 20_000 })
+    await waitFor(() => handled.length === 8, { describe: 'all of them again' })
     await waitFor(async () => (await millrace.inspect(stream)).groups[0]?.pending === 0, {
       describe: 'the acknowledgements',
     })

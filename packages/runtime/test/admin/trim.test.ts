@@ -109,7 +109,7 @@ test('trimming while consumers, groups and joiners come and go: handled and lost
         groups.every(({ pending }) => pending === 0)
       )
     },
-    { describe: 'everybody to be done', timeoutMs: 20_000 },
+    { describe: 'everybody to be done' },
   )
   const { consumers, groups, length } = await admin.inspect()
   expect(length).toBe(total - removed)

@@ -205,7 +205,7 @@ test('a producer with a spool stores payloads while Redis is away, once it has b
   const handled: number[] = []
   const reading = await bed.open({ blobStore: store })
   reading.consumer(stream, { name: 'reads' }).start(({ data }) => handled.push(data.n))
-  await waitFor(() => handled.length === 2, { describe: 'both', timeoutMs: 15_000 })
+  await waitFor(() => handled.length === 2, { describe: 'both' })
   expect(handled).toEqual([0, 1])
 })
 
@@ -376,7 +376,7 @@ describe('a store that is out of reach', () => {
       if (who === 'first') await waitFor(() => slow.gets > 0, { describe: 'the fetch' })
     }
     proxy.blackhole('both')
-    await waitFor(() => handled.length === 2, { describe: 'the others', timeoutMs: 10_000 })
+    await waitFor(() => handled.length === 2, { describe: 'the others' })
     gate.resolve()
     await cut.close({ deadlineMs: 100 })
     expect(handled.toSorted()).toEqual(['consumer second', 'group second'])

@@ -28,7 +28,7 @@ export interface StoredReading extends Reading {
 /** What a case works with: the servers of its entry of the matrix, under a prefix of its own. */
 export class ConformanceBed {
   readonly arrangement: Arrangement
-  readonly #closers: (() => unknown)[] = []
+  #open = new AsyncDisposableStack()
   #topology: Topology | undefined
   #cases = 0
   #streams = 0
@@ -56,7 +56,9 @@ export class ConformanceBed {
 
   /** Something to end after the case, before what was opened earlier. */
   onClose(closer: () => unknown): void {
-    this.#closers.push(closer)
+    this.#open.defer(async () => {
+      await closer()
+    })
   }
 
   /** What one process has. Reads block for half a second only, so that quiet streams are looked at soon. */
@@ -141,8 +143,11 @@ export class ConformanceBed {
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close()
+    const open = this.#open
+    this.#open = new AsyncDisposableStack()
+    // A case that is tried again gets a prefix of its own as well, whatever went wrong.
     this.#cases++
+    await open.disposeAsync()
     for (const server of this.topology.servers) if (server.running) await expectNoLeaks(server)
   }
 }

@@ -36,7 +36,9 @@ describeConformance('A claim', (bed) => {
     expect(changes).toContainEqual(
       expect.objectContaining({ change: 'taken-over', reason: 'lease-expired' }),
     )
-    expect((await bed.image(stream, 'pool'))['consumers']).toBe(1)
+    await waitFor(async () => (await bed.image(stream, 'pool'))['consumers'] === 1, {
+      describe: 'the name of the dead to go',
+    })
   })
 
   it('takes at once what a member gave back when it was closed', async () => {

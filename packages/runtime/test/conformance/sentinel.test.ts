@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { waitFor } from '@millrace/testkit'
 import { channels } from '../../src/index.ts'
 import { startWork, type Account } from './at-work.ts'
 import { describeConformance } from './describe-conformance.ts'
@@ -27,9 +28,12 @@ describeConformance(
       const closed = bed.gather(channels.connectionClosed)
       const work = await startWork(bed, bed.stream())
       await sentinel.failover()
-      await work.flowing()
       // The old master would go on taking writes for ten seconds, and lose them all.
-      expect(closed.map(({ reason }) => reason)).toContain('the sentinels replaced the master')
+      await waitFor(
+        () => closed.some(({ reason }) => reason === 'the sentinels replaced the master'),
+        { describe: 'the connections to the old master to be closed' },
+      )
+      await work.flowing()
       report('sentinel failover', work.silences())
       const account = await work.account()
       reportAccount('sentinel failover', account)

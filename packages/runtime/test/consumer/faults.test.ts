@@ -63,7 +63,7 @@ describe('Faults of connections and of the server', () => {
     ids.push(...(await bed.append(stream, 100, { first: 200 })))
     await waitFor(() => recorder.report(ids).lost === 0, { describe: 'all events' })
     expect(recorder.report(ids)).toMatchObject({ lost: 0, outOfOrder: 0 })
-    expect(consumer.state.is).toBe('holding')
+    await waitFor(() => consumer.state.is === 'holding', { describe: 'the lease' })
   })
 
   it('goes on after a network that swallowed everything, without anybody being told', async () => {

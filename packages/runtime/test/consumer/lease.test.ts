@@ -227,7 +227,9 @@ describe('The lease of a consumer', () => {
       .consumer(stream, { name: 'slow', leaseMs: 3_600_000 })
       .start(() => undefined)
     await slow.ready
-    const quick = millrace.consumer(stream, { name: 'quick', leaseMs: 500 }).start(() => undefined)
+    const quick = millrace
+      .consumer(stream, { name: 'quick', leaseMs: 1_000 })
+      .start(() => undefined)
     await quick.ready
     const beat = async (): Promise<number> => Number((await bed.state(stream, 'quick'))['beat'])
     await waitFor(async () => (await beat()) >= 4, { describe: 'four beats' })

@@ -167,7 +167,7 @@ function run(file: string, args: readonly string[]): Promise<Outcome> {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors += text
   })
-  const hung = setTimeout(() => child.kill('SIGKILL'), 25_000)
+  const hung = setTimeout(() => child.kill('SIGKILL'), 50_000)
   return new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => {

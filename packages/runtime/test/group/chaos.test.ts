@@ -95,7 +95,6 @@ describe('a group whose network, members and server misbehave', () => {
       await proxy.heal()
       await waitFor(() => handled.size === ids.length, {
         describe: 'all events',
-        timeoutMs: 20_000,
       })
       await waitFor(async () => (await bed.pending(stream, 'g')) === 0, {
         describe: 'all to be settled',

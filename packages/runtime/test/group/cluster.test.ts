@@ -33,7 +33,7 @@ describe('a group in a cluster', () => {
       })
     })
     const all = async (what: string): Promise<void> => {
-      await waitFor(() => seen.size === ids.length, { describe: what, timeoutMs: 25_000 })
+      await waitFor(() => seen.size === ids.length, { describe: what })
     }
     try {
       await append(100)

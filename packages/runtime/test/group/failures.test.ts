@@ -51,6 +51,7 @@ describe('a handler that fails', () => {
     await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 1, {
       describe: 'the dead letter',
     })
+    await waitFor(() => good.length >= 20, { describe: 'the other events' })
     expect(attempts).toEqual([1, 2, 3, 4])
     const waits = startedMs.slice(1).map((ms, i) => ms - (startedMs[i] ?? 0))
     for (const [i, least] of [40, 80, 80].entries())
@@ -212,6 +213,7 @@ describe('a payload that does not fit', () => {
     await waitFor(async () => (await letters(bed.key(stream), 'g')).length === 2, {
       describe: 'dead letters',
     })
+    await waitFor(() => seen.length > 0, { describe: 'the event that is whole' })
     expect(seen).toEqual([10])
     expect(await letters(bed.key(stream), 'g')).toMatchObject([
       { data: '{"n":', 'h:trace': 'abc', 'dead:reason': 'invalid' },

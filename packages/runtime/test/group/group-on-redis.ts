@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach } from 'vitest'
+import { afterEach, beforeEach } from 'vitest'
 import { type RedisServer, startRedis } from '@millrace/testkit'
 import type { Redis } from 'ioredis'
 import { resolveConnectOptions } from '../../src/connection/options.ts'
@@ -31,17 +31,24 @@ export interface Order {
 export class GroupTestbed implements AsyncDisposable {
   readonly server: RedisServer
   readonly client: Redis
-  readonly #closers: (() => Promise<unknown> | void)[] = []
+  #open = new AsyncDisposableStack()
   #streams = 0
 
   constructor(server: RedisServer) {
     this.server = server
     this.client = server.client()
+    beforeEach(() => this.begin())
     afterEach(() => this.closeAll())
   }
 
   static async start(args: readonly string[] = []): Promise<GroupTestbed> {
     return new GroupTestbed(await startRedis({ args }))
+  }
+
+  /** The server as every test wants it, also one that is tried again: it runs, and there is nothing in it. */
+  async begin(): Promise<void> {
+    if (!this.server.running) await this.server.restart()
+    await this.client.flushall()
   }
 
   /** What one process has; a short BLOCK, so that nothing waits long for a quiet stream. */
@@ -60,7 +67,7 @@ export class GroupTestbed implements AsyncDisposable {
       deadlineMs = 10_000,
     } = options
     const core = createCore(resolveConnectOptions(url, { sameHostTakeover, blockMs, deadlineMs }))
-    this.#closers.unshift(() => {
+    this.onClose(() => {
       core.connections.close()
     })
     return core
@@ -77,7 +84,7 @@ export class GroupTestbed implements AsyncDisposable {
     options: GroupOptions,
   ): ConsumerGroup<Data> {
     const group = new ConsumerGroup(core, stream, options)
-    this.#closers.unshift(() => group.close({ deadlineMs: 1_000 }))
+    this.onClose(() => group.close({ deadlineMs: 1_000 }))
     return group
   }
 
@@ -95,7 +102,7 @@ export class GroupTestbed implements AsyncDisposable {
     const lines: string[] = []
     createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
     const exited = once(child, 'exit')
-    this.#closers.unshift(async () => {
+    this.onClose(async () => {
       child.kill('SIGKILL')
       await exited
     })
@@ -159,11 +166,15 @@ export class GroupTestbed implements AsyncDisposable {
 
   /** Something to end after the test, before the server. */
   onClose(closer: () => Promise<unknown> | void): void {
-    this.#closers.unshift(closer)
+    this.#open.defer(async () => {
+      await closer()
+    })
   }
 
   async closeAll(): Promise<void> {
-    for (const close of this.#closers.splice(0)) await close()
+    const open = this.#open
+    this.#open = new AsyncDisposableStack()
+    await open.disposeAsync()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

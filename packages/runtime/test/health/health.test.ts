@@ -44,13 +44,13 @@ test('turns red when reads no longer come back, says why, and turns green again 
   const workers = millrace.consumerGroup(orders, { name: 'workers' }).start(() => undefined)
   await waitFor(() => millrace.health().ready, { describe: 'health to change' })
   proxy.blackhole('both')
-  await waitFor(() => !millrace.health().ready, { describe: 'health to change', timeoutMs: 25_000 })
+  await waitFor(() => !millrace.health().ready, { describe: 'health to change' })
   await waitFor(
     () => {
       const { reads } = millrace.health()
       return reads.length === 2 && reads.every(({ state }) => state === 'deaf')
     },
-    { describe: 'health to change', timeoutMs: 25_000 },
+    { describe: 'health to change' },
   )
   const { problems, live } = millrace.health()
   // Nothing answers, so a restart would not help.
@@ -58,7 +58,7 @@ test('turns red when reads no longer come back, says why, and turns green again 
   expect(problems).toHaveLength(2)
   expect(problems.join('\n')).toMatch(/Consumer board of orders is deaf: no read has come back for/)
   await proxy.heal()
-  await waitFor(() => millrace.health().ready, { describe: 'health to change', timeoutMs: 25_000 })
+  await waitFor(() => millrace.health().ready, { describe: 'health to change' })
   await Promise.all([board.close(), workers.close()])
 }, 60_000)
 
@@ -141,11 +141,11 @@ test.each(['consumer', 'group'] as const)(
     )
     expect(states).not.toContain('deaf')
     proxy.blackhole('both')
-    await waitFor(() => !millrace.health().ready, { describe: 'red', timeoutMs: 25_000 })
+    await waitFor(() => !millrace.health().ready, { describe: 'red' })
     expect(reader.health().state).toBe('deaf')
     gates[1]?.resolve()
     await proxy.heal()
-    await waitFor(() => millrace.health().ready, { describe: 'green', timeoutMs: 25_000 })
+    await waitFor(() => millrace.health().ready, { describe: 'green' })
     await reader.close()
   },
   60_000,
@@ -164,13 +164,11 @@ test('one that stands by is well, and is deaf when it hears nothing any more', a
   proxy.blackhole('both')
   await waitFor(() => standby.health().state === 'deaf', {
     describe: 'health to change',
-    timeoutMs: 25_000,
   })
   expect(first.health().ready).toBe(true)
   await proxy.heal()
   await waitFor(() => standby.health().state === 'standby', {
     describe: 'health to change',
-    timeoutMs: 25_000,
   })
   await standby.close()
 }, 60_000)

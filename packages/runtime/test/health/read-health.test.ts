@@ -144,6 +144,27 @@ describe('a process', () => {
     expect(judgeHealth([deaf(22_000, true)], {}, true, 2_000).live).toBe(false)
   })
 
+  test('asks for a restart when a read has never come back since the start although Redis answers', () => {
+    const never = (startedMs: number): ReadHealth =>
+      judgeRead(
+        { ...facts, phase: 'starting', confirmedMs: undefined, holdsLease: false, startedMs },
+        6_000,
+        patienceMs,
+      )
+    expect(never(-15_500)).toMatchObject({ state: 'deaf', unansweredMs: 21_500 })
+    expect(judgeHealth([reading, never(-15_500)], {}, true, 2_000).live).toBe(false)
+    expect(judgeHealth([never(-15_500)], {}, true, 2_000).live).toBe(true)
+    expect(judgeHealth([reading, never(-10_000)], {}, true, 2_000).live).toBe(true)
+  })
+
+  test('asks for no restart because of the time in which a read had no need to ask', () => {
+    const after = (restedMs: number): ReadHealth =>
+      judgeRead({ ...facts, confirmedMs: -90_000, restedMs }, 6_000, patienceMs)
+    expect(after(-2_000)).toMatchObject({ state: 'deaf', unansweredMs: 8_000 })
+    expect(judgeHealth([reading, after(-2_000)], {}, true, 2_000).live).toBe(true)
+    expect(judgeHealth([reading, after(-16_000)], {}, true, 2_000).live).toBe(false)
+  })
+
   test('asks for no restart while Redis is away', () => {
     expect(judgeHealth([deaf(22_000, false), deaf(30_000, false)], {}, true, 2_000).live).toBe(true)
   })

@@ -98,10 +98,14 @@ describe('The janitor', () => {
     const millrace = await bed.open(OFTEN)
     const seen: number[] = []
     const swept = bed.gather(channels.swept)
-    millrace.consumer(stream, { name: 'slow', checkpointEvery: 10 }).start(async ({ data }) => {
-      seen.push(data.n)
-      if (data.n % 100 === 0) await new Promise(setImmediate)
-    })
+    const slow = millrace
+      .consumer(stream, { name: 'slow', checkpointEvery: 10 })
+      .start(async ({ data }) => {
+        seen.push(data.n)
+        if (data.n % 100 === 0) await new Promise(setImmediate)
+      })
+    // Before it is there, nothing of what is published is unread by anybody.
+    await slow.ready
     for (let n = 0; n < 3_000; n += 100)
       await millrace.publish(
         stream,
