@@ -33,8 +33,8 @@ export function judgeHealth(
     ({ holdsLease, confirmedAgoMs }) =>
       holdsLease || (confirmedAgoMs !== undefined && confirmedAgoMs <= patienceMs),
   )
-  const isStuck = ({ state, confirmedAgoMs }: ReadHealth): boolean =>
-    state === 'deaf' && answers && (confirmedAgoMs ?? 0) > PATIENCES * patienceMs
+  const isStuck = ({ state, unansweredMs }: ReadHealth): boolean =>
+    state === 'deaf' && answers && unansweredMs > PATIENCES * patienceMs
   const bad = reads.filter(({ state }) => !GOOD.has(state))
   const problems = bad.map(
     ({ kind, name, stream, state, reason }) =>

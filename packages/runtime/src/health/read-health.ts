@@ -34,6 +34,8 @@ export interface ReadHealth {
   readonly reason: string
   /** How long ago Redis last answered one of its reads, or looks at the lease; undefined before that. */
   readonly confirmedAgoMs: number | undefined
+  /** For how long it has been asking without an answer, also when there never was one; 0 while it need not ask. */
+  readonly unansweredMs: number
   /** Whether Redis confirms its lease, however its reads do. */
   readonly holdsLease: boolean
   /** Events received and not done. */
@@ -89,14 +91,22 @@ export function judgeRead(facts: ReadFacts, nowMs: number, patienceMs: number): 
     state,
     reason: reasonOf(state, facts, nowMs),
     confirmedAgoMs: confirmedMs === undefined ? undefined : Math.max(nowMs - confirmedMs, 0),
+    unansweredMs: ASKING.has(state) ? unansweredMs(facts, nowMs) : 0,
     holdsLease,
     inFlight,
     mostInFlight,
   }
 }
 
+/** In these states an answer is to be expected. */
+const ASKING: ReadonlySet<ReadState> = new Set(['deaf', 'reading', 'standby', 'starting'])
+
+function unansweredMs({ confirmedMs, startedMs, restedMs }: ReadFacts, nowMs: number): number {
+  return Math.max(nowMs - Math.max(confirmedMs ?? startedMs, restedMs ?? startedMs), 0)
+}
+
 function stateOf(facts: ReadFacts, nowMs: number, patienceMs: number): ReadState {
-  const { phase, pausedBy, isFull, confirmedMs, startedMs, restedMs, kind, holdsLease } = facts
+  const { phase, pausedBy, isFull, confirmedMs, kind, holdsLease } = facts
   switch (phase) {
     case 'closing':
     case 'idle':
@@ -114,8 +124,7 @@ function stateOf(facts: ReadFacts, nowMs: number, patienceMs: number): ReadState
     default:
       return phase satisfies never
   }
-  const sinceMs = Math.max(confirmedMs ?? startedMs, restedMs ?? startedMs)
-  if (nowMs - sinceMs > patienceMs) return 'deaf'
+  if (unansweredMs(facts, nowMs) > patienceMs) return 'deaf'
   return confirmedMs === undefined ? 'starting' : phase
 }
 
