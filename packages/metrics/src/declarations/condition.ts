@@ -20,7 +20,7 @@ export const condition: Declarations<
   }),
   readConfirmed: gauge('read_confirmed_age_seconds', 'seconds', GROUP, {
     meaning:
-      'How long ago Redis last answered a read, or confirmed that somebody else has the lease',
+      'How long ago Redis last answered a read, or confirmed that somebody else has the lease; before that, for how long it has not',
     worry: 'When it passes 10 s.',
   }),
   inFlight: gauge('in_flight_events', 'events', GROUP, {

@@ -57,6 +57,14 @@ function declare<Label extends string>(
     meaning,
     worry,
     // Everything is given to OpenTelemetry, under a name of its own where no convention has one.
-    openTelemetry: openTelemetry ?? `millrace.${name.replace(/_(seconds|bytes)$/, '')}`,
+    openTelemetry: openTelemetry ?? `millrace.${withoutUnit(name)}`,
   }
+}
+
+/** OpenTelemetry has units and types beside names. What bytes measure is then named as it does: the size of something. */
+function withoutUnit(name: string): string {
+  return name
+    .replace(/_total$/, '')
+    .replace(/_seconds$/, '')
+    .replace(/_bytes$/, '_size')
 }

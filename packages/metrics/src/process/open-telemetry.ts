@@ -9,12 +9,14 @@ import {
 } from '../semantic-conventions.ts'
 import type { Board } from './board.ts'
 
-/** Units as OpenTelemetry writes them. */
+/**
+ * Units as OpenTelemetry writes them; the others are annotations. A state is no `1`: that is for shares, and
+ * translations to Prometheus add `_ratio` to its name.
+ */
 const UNITS: Readonly<Partial<Record<Declaration['unit'], string>>> = {
   seconds: 's',
   bytes: 'By',
   ratio: '1',
-  state: '1',
 }
 
 /** What instruments that several operations share say beside their labels. */

@@ -46,7 +46,7 @@ function show(board: Board, all: readonly Health[]): void {
       // Several readers of a stream have no names to tell them apart: they add up, and the worst counts.
       state.at(stream, name, read.state).value++
       const age = confirmed.at(stream, name)
-      age.value = Math.max(age.value, (read.confirmedAgoMs ?? 0) / 1_000)
+      age.value = Math.max(age.value, (read.confirmedAgoMs ?? read.unansweredMs) / 1_000)
       inFlight.at(stream, name).value += read.inFlight
       credit.at(stream, name).value += Math.max(read.mostInFlight - read.inFlight, 0)
     }

@@ -14,3 +14,11 @@ test('no two metrics share a name', () => {
   const given = processMetrics.map(({ openTelemetry }) => openTelemetry)
   expect(given.filter((name, i) => given.indexOf(name) !== i)).toEqual([])
 })
+
+test('names in OpenTelemetry have no units, and say what their units measure', () => {
+  for (const { name, unit, openTelemetry = '' } of processMetrics) {
+    expect(openTelemetry, name).toMatch(/^(messaging|millrace)(\.[a-z][a-z_]*)+$/)
+    expect(openTelemetry, name).not.toMatch(/_(total|seconds|bytes|ratio)$/)
+    if (unit === 'bytes') expect(openTelemetry, name).toMatch(/_size$/)
+  }
+})

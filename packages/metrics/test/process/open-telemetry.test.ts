@@ -70,6 +70,10 @@ test('a meter gets everything, under the names of the conventions where these ha
     { value: { count: 2 } },
   ])
   expect(pointsOf<number>(metrics, 'millrace.ready')).toMatchObject([{ value: 1 }])
+  const unitsOf = new Map(metrics.map(({ descriptor }) => [descriptor.name, descriptor.unit]))
+  expect(unitsOf.get('millrace.ready')).toBe('{state}')
+  expect(unitsOf.get('millrace.published_size')).toBe('By')
+  expect(unitsOf.get('millrace.read_confirmed_age')).toBe('s')
   const given = new Set(processMetrics.map(({ openTelemetry }) => openTelemetry))
   expect(metrics.every(({ descriptor }) => given.has(descriptor.name))).toBe(true)
 
