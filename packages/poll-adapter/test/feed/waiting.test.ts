@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { startFaultProxy, waitFor } from '@millrace/testkit'
+import { isMillraceError } from '@millrace/runtime'
 import { isPollAdapterError, pollChannels, timeCursor } from '@millrace/poll-adapter'
 import { useRedis } from '../open-millrace.ts'
 import { append, openFeed, pollAll, range, type Reading } from './feed-bed.ts'
@@ -136,6 +137,35 @@ describe('A poll that waits', () => {
   })
 })
 
+describe('While Redis is away', () => {
+  it('polls are answered from memory and go on waiting; only what has to be read there is refused', async () => {
+    const stream = bed.stream<Reading>()
+    await append(
+      bed,
+      stream,
+      range(5).map((n) => ({ n })),
+    )
+    const proxy = await startFaultProxy(bed.server)
+    bed.onClose(() => proxy[Symbol.asyncDispose]())
+    const millrace = await bed.open({ deadlineMs: 500 }, proxy.url)
+    const feed = openFeed(bed, millrace, stream, { memoryEvents: 2 })
+    const { cursor } = await pollAll(feed)
+    proxy.blackhole('both')
+    const waiting = feed.poll({ since: cursor, waitMs: 20_000 })
+    await expect(feed.poll()).rejects.toSatisfy((error) => isMillraceError(error, 'UNAVAILABLE'))
+    expect(await feed.poll({ since: cursor, waitMs: 20 })).toEqual({
+      items: [],
+      cursor,
+      hasMore: false,
+    })
+    expect(feed.waiting).toBe(1)
+    await proxy.heal()
+    await append(bed, stream, [{ n: 5 }])
+    expect((await waiting).items).toEqual([{ n: 5 }])
+    expect((await feed.poll()).items).toHaveLength(6)
+  })
+})
+
 describe('A thousand polls that wait', () => {
   it('cost one blocking read, and one event answers all of them from memory', async () => {
     const stream = bed.stream<Reading>()
@@ -147,6 +177,10 @@ describe('A thousand polls that wait', () => {
     )
     const { cursor } = await pollAll(feed, { waitMs: 10_000 })
     const polled = bed.gather(pollChannels.feedPolled)
+    await waitFor(
+      async () => String(await bed.redis.info('clients')).includes('blocked_clients:1'),
+      { describe: 'the feed to wait for what comes next' },
+    )
     const before = await commands()
     const waiting = range(1_000).map(() => feed.poll({ since: cursor, waitMs: 20_000 }))
     await waitFor(() => feed.waiting === 1_000, { describe: 'all polls to wait' })
