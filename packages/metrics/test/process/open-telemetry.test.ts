@@ -73,7 +73,7 @@ test('a meter gets everything, under the names of the conventions where these ha
   const unitsOf = new Map(metrics.map(({ descriptor }) => [descriptor.name, descriptor.unit]))
   expect(unitsOf.get('millrace.ready')).toBe('{state}')
   expect(unitsOf.get('millrace.published_size')).toBe('By')
-  expect(unitsOf.get('millrace.read_confirmed_age')).toBe('s')
+  expect(unitsOf.get('millrace.publish_to_done')).toBe('s')
   const given = new Set(processMetrics.map(({ openTelemetry }) => openTelemetry))
   expect(metrics.every(({ descriptor }) => given.has(descriptor.name))).toBe(true)
 
