@@ -1,5 +1,8 @@
 import { PollAdapterError } from '../errors.ts'
 
+// The runtime has checks like these for itself, with errors of its own. They are no API that another package could
+// rely on, and making them one would bind more than these few lines do; the same goes for signals.ts and clock.ts.
+
 /** Answers true when the value is fine, and otherwise what it must be. Never asked about `undefined`. */
 export type OptionCheck = (value: unknown) => boolean | string
 
