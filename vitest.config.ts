@@ -30,8 +30,8 @@ export default defineConfig({
     // Real servers are started and stopped, so a test may take a while, but must not hang.
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Tests mostly wait for servers: two files at a time, even on a machine with two cores.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Tests mostly wait for servers: three files at a time, even on a machine with two cores.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     pool: 'forks',
     retry,
     reporters: ['default', new ClosingLine()],

@@ -123,7 +123,7 @@ describe('a consumer', () => {
       released: '0',
       beat: '3',
       counter: '7',
-      leaseMs: '1000',
+      leaseMs: '300',
       holder: '',
     }
     for (const round of range(8)) {

@@ -29,11 +29,11 @@ async function codeOf(work: Promise<unknown>): Promise<ErrorCode | undefined> {
 }
 
 describe('a large payload', () => {
-  test('of 64 MiB lies in the store, and consumer, group and reader get it whole', async () => {
+  test('of 32 MiB lies in the store, and consumer, group and reader get it whole', async () => {
     const { store, path } = await fileStore(bed)
     const stream = defineStream<Document>('large', { claimCheck: {} })
     const millrace = await bed.open({ blobStore: store })
-    const payload = { n: 1, text: text(64 * MIB) }
+    const payload = { n: 1, text: text(32 * MIB) }
     const { id } = await millrace.publish(stream, payload, { headers: { source: 'test' } })
 
     const [entry] = await bed.redis.xrange(bed.key(stream), '-', '+')
@@ -57,7 +57,7 @@ describe('a large payload', () => {
     }
     await waitFor(() => got.length === 3, { describe: 'everybody to have it' })
     expect(got.toSorted((a, b) => (a.by < b.by ? -1 : 1))).toEqual(
-      ['consumer', 'group', 'reader'].map((by) => ({ by, id, length: 64 * MIB })),
+      ['consumer', 'group', 'reader'].map((by) => ({ by, id, length: 32 * MIB })),
     )
   })
 

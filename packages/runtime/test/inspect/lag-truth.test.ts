@@ -70,8 +70,8 @@ for (const { title, binary, reason } of await servers()) {
       const told = await waitFor(
         async () => {
           const events = await truth(stream, 'pool')
-          const group = await groupOf(millrace, stream, 'pool')
-          return group?.lag.known === true && group.lag.events === events && group
+          const shown = await groupOf(millrace, stream, 'pool')
+          return shown?.lag.known === true && shown.lag.events === events && shown
         },
         { describe: 'the truth' },
       )

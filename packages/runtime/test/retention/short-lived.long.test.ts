@@ -20,7 +20,7 @@ interface Sizes {
   readonly consumerFields: number
 }
 
-// The month is in accumulation.test.ts, with the scripts that these processes call. Here are some hours of it with
+// The month is in accumulation.long.test.ts, with the scripts that these processes call. Here are some hours of it with
 // real processes, half of which are killed.
 
 it('hours of real processes, every other one killed, leave nothing behind that grows', async () => {
