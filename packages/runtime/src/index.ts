@@ -54,7 +54,7 @@ export type {
 export type { Health } from './health/health.ts'
 export type { ReadHealth, ReadState } from './health/read-health.ts'
 export type { ClockOffset } from './health/clock-offset.ts'
-export { doctor, type DoctorReport } from './doctor/doctor.ts'
+export { doctor, type DoctorOptions, type DoctorReport } from './doctor/doctor.ts'
 export type { Check, Finding, Severity } from './doctor/finding.ts'
 export type { StreamAdmin } from './admin/stream-admin.ts'
 export type {

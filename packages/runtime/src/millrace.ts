@@ -9,7 +9,7 @@ import { type ConsumerOptions, resolveConsumerOptions } from './consumer/options
 import { Pulse } from './consumer/pulse.ts'
 import { type Core, createCore, type StreamLike } from './core.ts'
 import { DeadLetters } from './dead-letters/dead-letters.ts'
-import { type DoctorReport, examineServer } from './doctor/doctor.ts'
+import { type DoctorOptions, type DoctorReport, examineServer } from './doctor/doctor.ts'
 import { MillraceError } from './errors.ts'
 import { type ClockOffset, measureClockOffset } from './health/clock-offset.ts'
 import { type Health, judgeHealth } from './health/health.ts'
@@ -222,9 +222,12 @@ export class Millrace {
   }
 
   /** Looks at the server: whether it keeps what it is given, has room, and allows what is needed. */
-  doctor(options: { readonly signal?: AbortSignal } = {}): Promise<DoctorReport> {
+  doctor({
+    durability,
+    signal,
+  }: Pick<DoctorOptions, 'durability' | 'signal'> = {}): Promise<DoctorReport> {
     this.#assertOpen()
-    return examineServer(this.#core, options.signal)
+    return examineServer(this.#core, { durability, signal })
   }
 
   /**

@@ -1,3 +1,4 @@
+import { durabilityFindings } from './durability.ts'
 import type { ServerFacts } from './facts.ts'
 import { bySeverity, type Finding, finding, ok } from './finding.ts'
 
@@ -10,6 +11,7 @@ export function diagnose(facts: ServerFacts): Finding[] {
     clock(facts),
     ...memory(facts),
     ...persistence(facts),
+    ...durabilityFindings(facts),
     ...clients(facts),
     ...replication(facts),
     ...cluster(facts),

@@ -5,6 +5,12 @@ import {
 } from '../connection/options.ts'
 import { type Core, createCore } from '../core.ts'
 import { errorCodes, isMillraceError } from '../errors.ts'
+import { throwProblems } from '../lifecycle/options.ts'
+import {
+  type DurabilityOptions,
+  durabilityProblems,
+  resolveDurability,
+} from '../producer/durability/options.ts'
 import { diagnose } from './diagnose.ts'
 import { examine } from './examine.ts'
 import { type Finding, finding } from './finding.ts'
@@ -16,6 +22,14 @@ export interface DoctorReport {
   readonly findings: readonly Finding[]
 }
 
+export interface DoctorOptions extends ConnectOptions {
+  /**
+   * What producers are going to ask for: then it is looked at as well whether the server can confirm that, and
+   * whether the user may wait for it. @defaultValue none
+   */
+  readonly durability?: DurabilityOptions
+}
+
 /**
  * Looks at a server before it is relied on: whether it keeps what it is given, has room, tells the time, and
  * lets the user do what Millrace does. It writes nothing. A server that cannot be reached or used is a
@@ -24,25 +38,35 @@ export interface DoctorReport {
  */
 export async function doctor(
   address: RedisAddress,
-  options: ConnectOptions = {},
+  { durability, ...options }: DoctorOptions = {},
 ): Promise<DoctorReport> {
   const core = createCore(resolveConnectOptions(address, options))
   try {
-    return await examineServer(core, options.signal)
+    return await examineServer(core, { durability, signal: options.signal })
   } finally {
     core.connections.close()
   }
 }
 
+interface Looking {
+  readonly durability: DurabilityOptions | undefined
+  readonly signal: AbortSignal | undefined
+}
+
 /** The same over connections that are there. */
-export async function examineServer(core: Core, signal?: AbortSignal): Promise<DoctorReport> {
+export async function examineServer(
+  core: Core,
+  { durability, signal }: Looking,
+): Promise<DoctorReport> {
+  if (durability !== undefined) throwProblems('doctor', durabilityProblems(durability))
+  const wanted = durability === undefined ? undefined : resolveDurability(durability)
   const { tag, stream } = core.keysOf(ANY_STREAM)
   try {
     const facts = await core.connections.call(
       'data',
       tag,
       (session) =>
-        examine(session, stream, () => ({
+        examine(session, stream, wanted, () => ({
           wallMs: Date.now(),
           monotonicMs: core.clock.monotonicMs(),
         })),

@@ -1,5 +1,7 @@
 import type { Session } from '../connection/session.ts'
 import { troubleOf } from '../connection/redis-errors.ts'
+import type { ResolvedDurability } from '../producer/durability/options.ts'
+import { durabilityCommands } from './durability.ts'
 import { infoFields, pairFields, type ServerFacts } from './facts.ts'
 import { refusedCommands } from './rights.ts'
 
@@ -19,6 +21,7 @@ const CLOCK_LOOKS = 5
 export async function examine(
   session: Session,
   key: string,
+  durability: ResolvedDurability | undefined,
   now: () => { readonly wallMs: number; readonly monotonicMs: number },
 ): Promise<ServerFacts> {
   const ask = (...words: readonly string[]): Promise<unknown> =>
@@ -26,6 +29,7 @@ export async function examine(
   const info = await ifAllowed(ask('info', 'everything'))
   const fields = info === undefined ? undefined : infoFields(info as string)
   const config = await ifAllowed(ask('config', 'get', ...SETTINGS))
+  const others = durabilityCommands(durability, session.server)
   const isCluster = fields?.get('cluster_enabled') === '1'
   const cluster = isCluster ? await ifAllowed(ask('cluster', 'info')) : undefined
   return {
@@ -34,7 +38,10 @@ export async function examine(
     config: config === undefined ? undefined : pairFields(config),
     cluster: cluster === undefined ? undefined : infoFields(cluster as string),
     clock: await clockOf(() => ask('time'), now),
-    refused: (await ifAllowed(refusedCommands(session, key))) ?? [`eval with keys like ${key}`],
+    durability,
+    refused: (await ifAllowed(refusedCommands(session, key, others))) ?? [
+      `eval with keys like ${key}`,
+    ],
   }
 }
 

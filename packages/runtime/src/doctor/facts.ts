@@ -1,3 +1,5 @@
+import type { ResolvedDurability } from '../producer/durability/options.ts'
+
 /** What is known about a server; what it would not tell is undefined. */
 export interface ServerFacts {
   readonly product: 'redis' | 'valkey'
@@ -10,6 +12,8 @@ export interface ServerFacts {
   readonly cluster: ReadonlyMap<string, string> | undefined
   /** The server's clock minus ours, in milliseconds, and how far off that may be. */
   readonly clock: { readonly aheadMs: number; readonly uncertainMs: number }
+  /** What producers are going to ask for; undefined where they do not. */
+  readonly durability: ResolvedDurability | undefined
   /** The commands that the user may not send. */
   readonly refused: readonly string[]
 }

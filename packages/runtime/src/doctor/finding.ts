@@ -4,6 +4,7 @@ export type Check =
   | 'clients'
   | 'clock'
   | 'cluster'
+  | 'durability'
   | 'eviction'
   | 'keepalive'
   | 'memory'

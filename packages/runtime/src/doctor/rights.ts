@@ -19,6 +19,7 @@ Answers {the commands that are refused ...}
 ]]
 local arguments = {
   exists = {KEYS[1]}, unlink = {KEYS[1]}, scan = {'0'}, time = {}, info = {}, ['client|setname'] = {'name'}, ['client|unblock'] = {'1'},
+  wait = {'1', '1'}, waitaof = {'1', '1', '1'},
   eval = {'return 1', '1', KEYS[1]}, evalsha = {'0', '1', KEYS[1]},
   xread = {'STREAMS', KEYS[1], '0'}, xreadgroup = {'GROUP', 'g', 'c', 'STREAMS', KEYS[1], '>'},
   xadd = {KEYS[1], '*', 'data', ''}, hset = {KEYS[1], 'f', ''}, hget = {KEYS[1], 'f'},
@@ -37,8 +38,12 @@ return refused
 `,
 )
 
-/** The needed commands that the user may not send on keys of this prefix. */
-export async function refusedCommands(session: Session, key: string): Promise<string[]> {
-  const reply = await evaluate(session, rightsScript, [key], neededCommands)
+/** The needed commands, and these others, that the user may not send on keys of this prefix. */
+export async function refusedCommands(
+  session: Session,
+  key: string,
+  others: readonly string[],
+): Promise<string[]> {
+  const reply = await evaluate(session, rightsScript, [key], [...neededCommands, ...others])
   return (reply as readonly unknown[]).map(String)
 }

@@ -42,8 +42,11 @@ const sound: ServerFacts = {
   config: new Map(Object.entries(config)),
   cluster: new Map(Object.entries(clusterInfo)),
   clock: { aheadMs: 3, uncertainMs: 5 },
+  durability: undefined,
   refused: [],
 }
+
+const onDisk = { aof: true, replicas: 1, timeoutMs: 5_000 } as const
 
 function withInfo(changes: Record<string, string>): ServerFacts {
   return { ...sound, info: new Map(Object.entries({ ...info, ...changes })) }
@@ -65,6 +68,7 @@ test('a sound server has nothing but good findings, and each bad one has a remed
   for (const { remedy, severity } of diagnose(withInfo({ maxmemory: '0', aof_enabled: '0' }))) {
     expect(remedy === undefined).toBe(severity === 'ok')
   }
+  expect(bad({ ...sound, durability: onDisk })).toEqual([])
 })
 
 describe('what is wrong is found:', () => {
@@ -106,6 +110,24 @@ describe('what is wrong is found:', () => {
       'a replica that lags',
       withInfo({ slave0: 'ip=1,port=1,state=online,offset=1,lag=60' }),
       [['replicas', 'warning']],
+    ],
+    [
+      'durability on disk with a server that cannot confirm it',
+      { ...sound, version: '7.0.15', durability: onDisk },
+      [['durability', 'critical']],
+    ],
+    [
+      'durability on disk without a file',
+      { ...withInfo({ aof_enabled: '0' }), durability: onDisk },
+      [
+        ['durability', 'critical'],
+        ['persistence', 'warning'],
+      ],
+    ],
+    [
+      'durability that more replicas are to confirm than there are',
+      { ...sound, durability: { ...onDisk, aof: false, replicas: 2 } },
+      [['durability', 'critical']],
     ],
     [
       'a cluster that is down',

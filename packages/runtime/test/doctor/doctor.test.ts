@@ -71,6 +71,29 @@ test('a user with the rights on the page lacks none, and every other lack is nam
   await bed.redis.call('acl', 'deluser', 'examined')
 })
 
+test('what producers with durability need is looked at where it is asked for', async () => {
+  const { text } = page('docs/guarantees.md')
+  const [, rules = ''] = /^```text acl producer\n([^`]*)\n```/m.exec(text) ?? []
+  const publishing = rules.split(/\s+/)
+  const url = bed.server.url.replace('redis://', 'redis://waiting:secret@')
+  await bed.redis.call('acl', 'setuser', 'waiting', 'reset', ...publishing)
+  expect(found(await doctor(url), 'rights')?.found).not.toContain('wait')
+  const refused = await doctor(url, { durability: { replicas: 1 } })
+  expect(found(refused, 'rights')?.found).toMatch(/ wait\.$/)
+  await bed.redis.call('acl', 'setuser', 'waiting', '+wait')
+  const allowed = await doctor(url, { durability: { replicas: 1 } })
+  expect(found(allowed, 'rights')?.found).not.toContain('wait')
+
+  const millrace = await bed.open()
+  expect(found(await millrace.doctor(), 'durability')).toBeUndefined()
+  const alone = await millrace.doctor({ durability: { replicas: 1 } })
+  expect(found(alone, 'durability')).toMatchObject({ severity: 'critical' })
+  await expect(millrace.doctor({ durability: { replicas: -1 } })).rejects.toMatchObject({
+    code: 'OPTIONS_INVALID',
+  })
+  await bed.redis.call('acl', 'deluser', 'waiting')
+})
+
 test('a server that cannot be reached or used is a finding', async () => {
   const proxy = await bed.proxy()
   await proxy.refuse()
