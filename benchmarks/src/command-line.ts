@@ -10,6 +10,7 @@ export type Command =
       readonly minutes: number | undefined
       readonly policies: readonly string[]
       readonly fullGrid: boolean
+      readonly writeUsual: boolean
     }
 
 /** The command line makes no sense; the message says why. */
@@ -39,6 +40,7 @@ export function parseCommandLine(args: readonly string[], benchmarks: readonly s
     minutes,
     policies: values.policy ?? [],
     fullGrid: values['full-grid'] ?? false,
+    writeUsual: values['write-usual'] ?? false,
   }
 }
 
@@ -61,6 +63,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).j
   --minutes <n>  how long to measure, for a benchmark that measures over time
   --policy <p>   only this policy, for a benchmark that has some; may be repeated
   --full-grid    every cell of the grid, for a benchmark that has one; takes much longer
+  --write-usual  for --ci, on a machine that does nothing else: makes the limits from what is measured now
   --help         this text
 
 A Redis of its own is started for the run, and emptied between the variants; REDIS_URL is not used.
@@ -77,6 +80,7 @@ function parse(args: readonly string[]): {
     minutes?: string | undefined
     policy?: string[] | undefined
     'full-grid'?: boolean | undefined
+    'write-usual'?: boolean | undefined
   }
   positionals: string[]
 } {
@@ -92,6 +96,7 @@ function parse(args: readonly string[]): {
         minutes: { type: 'string' },
         policy: { type: 'string', multiple: true },
         'full-grid': { type: 'boolean' },
+        'write-usual': { type: 'boolean' },
       },
     })
   } catch (error) {

@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<number> {
-  const { quick, jsonPath, minutes, policies, fullGrid } = command
+  const { quick, jsonPath, minutes, policies, fullGrid, writeUsual } = command
   const benchmark = benchmarks.find(({ name }) => name === command.benchmark)
   if (benchmark === undefined) throw new UsageError(`${command.benchmark} is not a benchmark`)
   checkTaken(benchmark, command)
@@ -45,7 +45,14 @@ async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<n
   if (jsonPath !== undefined) await (await open(jsonPath, 'a')).close()
   const tell = (line: string): void => console.error(line)
   using interruption = listenForSignals()
-  await using bench = await Workbench.open({ quick, minutes, policies, fullGrid, tell })
+  await using bench = await Workbench.open({
+    quick,
+    minutes,
+    policies,
+    fullGrid,
+    writeUsual,
+    tell,
+  })
   const environment = describeEnvironment(bench.serverVersion)
   const findings = await Promise.race([benchmark.run(bench), interruption.asked])
   const report: Report = { benchmark: benchmark.name, ...findings, environment }
@@ -57,12 +64,13 @@ async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<n
 /** @throws UsageError for options that the benchmark would not look at */
 function checkTaken(
   { name, takes }: Benchmark,
-  { minutes, policies, fullGrid }: Extract<Command, { is: 'run' }>,
+  { minutes, policies, fullGrid, writeUsual }: Extract<Command, { is: 'run' }>,
 ): void {
   const refused = [
     ...(minutes !== undefined && takes?.minutes === undefined ? ['--minutes'] : []),
     ...(policies.length > 0 && takes?.policies === undefined ? ['--policy'] : []),
     ...(fullGrid && takes?.fullGrid === undefined ? ['--full-grid'] : []),
+    ...(writeUsual && takes?.writeUsual === undefined ? ['--write-usual'] : []),
   ]
   if (refused.length > 0) throw new UsageError(`${name} does not take ${refused.join(', ')}`)
   const unknown = policies.find((policy) => takes?.policies?.includes(policy) === false)

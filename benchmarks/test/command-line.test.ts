@@ -13,6 +13,7 @@ test('a benchmark is run in full unless --quick is given', () => {
     minutes: undefined,
     policies: [],
     fullGrid: false,
+    writeUsual: false,
   })
   expect(parse('--quick', 'latency', '--json', 'out.json')).toEqual({
     is: 'run',
@@ -22,6 +23,7 @@ test('a benchmark is run in full unless --quick is given', () => {
     minutes: undefined,
     policies: [],
     fullGrid: false,
+    writeUsual: false,
   })
 })
 
@@ -38,6 +40,7 @@ test('--ci is the regression lane, and takes no other benchmark', () => {
     benchmark: 'ci',
     jsonPath: 'out.json',
   })
+  expect(lane('--ci', '--write-usual')).toMatchObject({ benchmark: 'ci', writeUsual: true })
   expect(() => lane('--ci', 'latency')).toThrow(/one benchmark at a time/)
 })
 

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { median, percentile, shareWithin, spreadOf } from '../src/harness/statistics.ts'
+import {
+  median,
+  percentile,
+  shareWithin,
+  spreadOf,
+  trimmedMean,
+} from '../src/harness/statistics.ts'
 
 describe('percentile', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1)
@@ -48,4 +54,10 @@ test('a spread sorts by size', () => {
 test('a share counts what is at the limit, too', () => {
   expect(shareWithin([1, 2, 3, 4], 3)).toBe(0.75)
   expect(() => shareWithin([], 3)).toThrow(/no samples/)
+})
+
+test('a trimmed mean leaves out the greatest, and of few values none', () => {
+  expect(trimmedMean([100, 1, 3, 2, 2], 0.2)).toBe(2)
+  expect(trimmedMean([100, 2], 0.2)).toBe(51)
+  expect(() => trimmedMean([], 0.2)).toThrow(/no values/)
 })

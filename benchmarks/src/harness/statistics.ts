@@ -40,3 +40,12 @@ export function shareWithin(samples: ArrayLike<number>, limit: number): number {
   for (let i = 0; i < samples.length; i++) if ((samples[i] ?? Infinity) <= limit) within += 1
   return within / samples.length
 }
+
+/** The mean without that share of the values that are the greatest. */
+export function trimmedMean(values: readonly number[], share: number): number {
+  const kept = values
+    .toSorted((a, b) => a - b)
+    .slice(0, values.length - Math.floor(values.length * share))
+  if (kept.length === 0) throw new Error('a mean of no values was asked for')
+  return kept.reduce((sum, value) => sum + value, 0) / kept.length
+}

@@ -18,6 +18,7 @@ export interface Benchmark {
     readonly minutes?: true
     readonly policies?: readonly string[]
     readonly fullGrid?: true
+    readonly writeUsual?: true
   }
   run(bench: Workbench): Promise<Findings>
 }
@@ -30,6 +31,8 @@ export interface WorkbenchOptions {
   readonly policies: readonly string[]
   /** Every cell of a grid, not only those that say something. */
   readonly fullGrid: boolean
+  /** Whether limits are to be made from what is measured. */
+  readonly writeUsual: boolean
   readonly tell: (line: string) => void
 }
 
@@ -39,6 +42,7 @@ export class Workbench implements AsyncDisposable {
   readonly minutes: number | undefined
   readonly policies: readonly string[]
   readonly fullGrid: boolean
+  readonly writeUsual: boolean
   readonly tell: (line: string) => void
   readonly #server: ProvidedRedis
   readonly #admin: Redis
@@ -51,6 +55,7 @@ export class Workbench implements AsyncDisposable {
     this.minutes = options.minutes
     this.policies = options.policies
     this.fullGrid = options.fullGrid
+    this.writeUsual = options.writeUsual
     this.tell = options.tell
   }
 

@@ -72,7 +72,14 @@ async function runK6(
 ): Promise<number> {
   using interruption = listenForSignals()
   const tell = (line: string): void => console.error(line)
-  const wanted = { quick, minutes: undefined, policies: [], fullGrid: false, tell }
+  const wanted = {
+    quick,
+    minutes: undefined,
+    policies: [],
+    fullGrid: false,
+    writeUsual: false,
+    tell,
+  }
   await using bench = await Workbench.open(wanted)
   await using stack = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'millrace-k6-'))

@@ -7,8 +7,8 @@ const CALLS = 500
  * called by the programs of the product only, never by the floors.
  */
 export function plantSlowdown(): () => void {
-  const share = Number(process.env['MILLRACE_PLANTED_SLOWDOWN'] ?? 0)
-  if (!(share > 0)) return () => undefined
+  if (!isSlowdownPlanted()) return () => undefined
+  const share = plantedShare()
   let calls = 0
   let lastUs = usedUs()
   return () => {
@@ -19,6 +19,14 @@ export function plantSlowdown(): () => void {
     while (usedUs() < untilUs);
     lastUs = usedUs()
   }
+}
+
+export function isSlowdownPlanted(): boolean {
+  return plantedShare() > 0
+}
+
+function plantedShare(): number {
+  return Number(process.env['MILLRACE_PLANTED_SLOWDOWN'] ?? 0)
 }
 
 function usedUs(): number {

@@ -1,6 +1,5 @@
 import { connect } from '@millrace/runtime'
 import { serve } from '../harness/program.ts'
-import { plantSlowdown } from '../load/planted-slowdown.ts'
 import { Tally } from '../load/tally.ts'
 import type { Task, ThroughputProgram } from '../throughput/program.ts'
 import { flights } from './flights.ts'
@@ -11,10 +10,8 @@ serve({
   async consume({ place, warmUp, measured }: Task) {
     const millrace = await connect(place.url, { prefix: place.prefix })
     const tally = new Tally({ warmUp, measured })
-    const slowDown = plantSlowdown()
     const consumer = millrace.consumer(flights, { name: 'bench' }).start(({ data }) => {
       tally.see(data.sequence)
-      slowDown()
     })
     await Promise.race([tally.complete, consumer.done])
     await consumer.close()

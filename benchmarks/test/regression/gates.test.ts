@@ -1,13 +1,27 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { plantSlowdown } from '../../src/load/planted-slowdown.ts'
-import { gates } from '../../src/regression/gates.ts'
+import { gatesOf, holds, watched } from '../../src/regression/gates.ts'
+import { readUsual } from '../../src/regression/usual.ts'
 
 afterEach(() => {
   vi.unstubAllEnvs()
   vi.restoreAllMocks()
 })
 
+test('limits are made of usual ratios, of which none may be missing', () => {
+  expect(watched).toHaveLength(9)
+  expect(() => gatesOf({})).toThrow('publish_client_cpu_vs_floor has no usual value')
+})
+
+test('a ratio that is not a number is beyond every limit', () => {
+  for (const gate of gatesOf(readUsual())) {
+    expect(holds(gate, Number.NaN, false)).toBe(false)
+    expect(holds(gate, Number.NaN, true)).toBe(false)
+  }
+})
+
 test('every gate has a name of its own and a limit that a quick run is not held to', () => {
+  const gates = gatesOf(readUsual())
   expect(new Set(gates.map(({ id }) => id)).size).toBe(gates.length)
   for (const { direction, limit, quick } of gates)
     expect(direction === 'at most' ? quick > limit : quick < limit).toBe(true)
