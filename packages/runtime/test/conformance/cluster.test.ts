@@ -34,7 +34,7 @@ describeConformance(
       const slot = await cluster.slotOf(bed.key(stream))
       const work = await startWork(bed, stream)
       const from = await cluster.masterOf(slot)
-      const others = cluster.nodes.slice(0, 3).filter((node) => node !== from)
+      const others = (await cluster.masters()).filter((node) => node !== from)
       for (const to of [...others, from]) {
         // Each state of the move lasts so long that everybody meets it.
         await cluster.moveSlot(slot, to, {

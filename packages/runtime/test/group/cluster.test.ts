@@ -8,11 +8,13 @@ import { defineStream } from '../../src/stream/define-stream.ts'
 const cluster = await startCluster()
 afterAll(() => cluster[Symbol.asyncDispose]())
 
-const stream = defineStream<{ n: number }>('orders')
-const key = 'mr:{orders}orders'
+let streams = 0
 
 describe('a group in a cluster', () => {
   it('follows its slot to another master and over a failover, and handles every event', async () => {
+    const name = `orders-${++streams}`
+    const stream = defineStream<{ n: number }>(name)
+    const key = `mr:{${name}}${name}`
     const slot = await cluster.slotOf(key)
     const ids: string[] = []
     const append = async (count: number): Promise<void> => {
@@ -39,7 +41,7 @@ describe('a group in a cluster', () => {
       await append(100)
       await all('the events before')
       const source = await cluster.masterOf(slot)
-      const target = cluster.nodes.slice(0, 3).find((node) => node.id !== source.id)
+      const target = (await cluster.masters()).find((node) => node.id !== source.id)
       if (target === undefined) throw new Error('a cluster of one master')
       await cluster.moveSlot(slot, target, { beforeKeys: () => append(20) })
       await append(100)

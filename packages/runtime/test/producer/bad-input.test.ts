@@ -1,5 +1,5 @@
 import { type RedisServer, startRedis } from '@millrace/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Core } from '../../src/core.ts'
 import type { ErrorCode } from '../../src/errors.ts'
@@ -15,6 +15,9 @@ describe('bad input to a producer', () => {
   beforeAll(async () => {
     redis = await startRedis()
     rig = openRig(redis.url)
+  })
+  beforeEach(async () => {
+    await redis.client().flushall()
   })
   afterAll(async () => {
     rig[Symbol.dispose]()

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { type RedisServer, startRedis } from '@millrace/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Core } from '../../src/core.ts'
 import { channels, type Published } from '../../src/diagnostics.ts'
@@ -16,6 +16,9 @@ describe('publish', () => {
   beforeAll(async () => {
     redis = await startRedis()
     rig = openRig(redis.url)
+  })
+  beforeEach(async () => {
+    await redis.client().flushall()
   })
   afterAll(async () => {
     rig[Symbol.dispose]()

@@ -28,6 +28,8 @@ export interface RedisCluster extends AsyncDisposable {
    * another one is promoted.
    */
   masterOf(slot: number): Promise<ClusterNode>
+  /** The nodes that are masters now, by their own word. */
+  masters(): Promise<readonly ClusterNode[]>
   /** The nodes that replicate the slot's master now. */
   replicasOf(slot: number): Promise<readonly ClusterNode[]>
   /**
@@ -44,7 +46,7 @@ export interface RedisCluster extends AsyncDisposable {
 }
 
 /** A stopped process accepts a command and never answers; the view of such a node is not waited for. */
-const VIEW_TIMEOUT_MS = 500
+const VIEW_TIMEOUT_MS = 1_000
 const FAILOVER_TIMEOUT_MS = 30_000
 /** A manual failover that a node cannot carry out yet is dropped without a word, so it is asked for again. */
 const ASK_AGAIN_AFTER_MS = 1_000
@@ -76,8 +78,10 @@ export class PrivateCluster implements RedisCluster {
   }
 
   async masterOf(slot: number): Promise<ClusterNode> {
-    const owner = ownerOf(slot, await clusterViews(this.nodes))
-    if (!owner) throw new Error(`no node that answers knows an owner of slot ${slot}`)
+    // On a busy machine it happens that no node answers in time.
+    const owner = await waitFor(async () => ownerOf(slot, await clusterViews(this.nodes)), {
+      describe: `a node that answers and knows an owner of slot ${slot}`,
+    })
     return this.#nodeOf(owner.id)
   }
 
@@ -128,6 +132,11 @@ export class PrivateCluster implements RedisCluster {
     )
   }
 
+  async masters(): Promise<readonly ClusterNode[]> {
+    const selves = (await clusterViews(this.nodes)).flat().filter((node) => node.myself)
+    return selves.filter((node) => node.role === 'master').map((node) => this.#nodeOf(node.id))
+  }
+
   async moveSlot(slot: number, to: ClusterNode, options: MoveSlotOptions = {}): Promise<void> {
     const from = await this.masterOf(slot)
     if (from.id === to.id) return
@@ -137,7 +146,7 @@ export class PrivateCluster implements RedisCluster {
     await moveKeys(slot, from, to)
     await options.afterKeys?.()
     // The target first: were the source to give the slot up before, nobody would own it.
-    const masters = await this.#masters()
+    const masters = await this.masters()
     const inOrder = [to, from, ...masters.filter((node) => node !== to && node !== from)]
     for (const node of inOrder) await node.client().cluster('SETSLOT', slot, 'NODE', to.id)
     await waitFor(async () => this.#allKnow(slot, to), {
@@ -152,11 +161,6 @@ export class PrivateCluster implements RedisCluster {
   async #allKnow(slot: number, owner: ClusterNode): Promise<boolean> {
     const views = await clusterViews(this.nodes)
     return views.every((one) => ownerOf(slot, [one])?.id === owner.id)
-  }
-
-  async #masters(): Promise<readonly ClusterNode[]> {
-    const selves = (await clusterViews(this.nodes)).flat().filter((node) => node.myself)
-    return selves.filter((node) => node.role === 'master').map((node) => this.#nodeOf(node.id))
   }
 
   #nodeOf(id: string): ClusterNode {
