@@ -11,7 +11,7 @@ import { publisher } from './kills.ts'
 
 /**
  * Measures what is lost of events that Redis had confirmed, or that `publish` had answered, and prints
- * the tables of `docs/durability.md`:
+ * it as tables; `docs/durability.md` says what to expect:
  * `node --conditions=millrace-source packages/runtime/test/producer/programs/measure-durability.ts 10`
  */
 const rounds = Number(process.argv[2] ?? 10)
