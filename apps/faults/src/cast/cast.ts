@@ -43,6 +43,13 @@ export class Cast implements AsyncDisposable {
     return this.#problems
   }
 
+  /** Whose probes of readiness are red, and why. */
+  get unwell(): readonly string[] {
+    return [...this.#processes.values()].flatMap(({ name, unwell, running }) =>
+      running && unwell !== undefined ? [`${name}: ${unwell}`] : [],
+    )
+  }
+
   /** Events that had left the stream when they were claimed from a dead member. */
   get expired(): number {
     return this.#expired

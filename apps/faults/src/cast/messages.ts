@@ -36,6 +36,13 @@ export type Report =
   | { readonly is: 'ended' }
   /** It cannot go on with this scene. */
   | { readonly is: 'failed'; readonly message: string }
+  /** What the process would answer to probes; told when it changes. */
+  | {
+      readonly is: 'health'
+      readonly ready: boolean
+      readonly live: boolean
+      readonly problems: readonly string[]
+    }
   /** Entries that had left the stream when they were claimed from a dead member. */
   | { readonly is: 'expired'; readonly events: number }
 

@@ -12,6 +12,8 @@ export interface Listener {
   expired(events: number): void
 }
 
+const NOTHING_SAID = 'it has not said yet how it is'
+
 type Answer = 'begun' | 'ended' | 'quiet'
 
 /** Whoever stands still does not notice that the parent has ended. */
@@ -28,6 +30,7 @@ export class RoleProcess {
   readonly #listener: Listener
   readonly #exited = Promise.withResolvers<void>()
   readonly #answers = new Map<Answer, PromiseWithResolvers<Report>>()
+  #unwell: string | undefined = NOTHING_SAID
   #killed = false
   #over = false
 
@@ -54,8 +57,14 @@ export class RoleProcess {
     return !this.#over
   }
 
+  /** Why its probe of readiness is red; undefined when it is green. */
+  get unwell(): string | undefined {
+    return this.#unwell
+  }
+
   /** Resolves when it works; when it is killed before, too. */
   async begin(settings: SceneSettings): Promise<void> {
+    this.#unwell = NOTHING_SAID
     await this.#ask({ is: 'begin', settings }, 'begun')
   }
 
@@ -118,6 +127,13 @@ export class RoleProcess {
       case 'failed':
         this.#listener.problem(`${this.name} ${report.message}`)
         return
+      case 'health': {
+        const why = report.problems.join('; ')
+        this.#unwell = report.ready ? undefined : why
+        // A probe of liveness would have it killed, in the middle of what it is to get over by itself.
+        if (!report.live) this.#listener.problem(`${this.name} asked for a restart: ${why}`)
+        return
+      }
       case 'expired':
         this.#listener.expired(report.events)
         return

@@ -11,6 +11,7 @@ import {
 import { type ProcessName, processNames } from '../cast/parts.ts'
 import { Journal } from '../proof/journal.ts'
 import type { Act } from './act.ts'
+import { watchHealth } from './health-watch.ts'
 import { Publishing } from './publishing.ts'
 import { reading } from './reading.ts'
 
@@ -72,10 +73,12 @@ async function begin(settings: SceneSettings): Promise<void> {
   act.done.catch((error: unknown) => {
     tell({ is: 'failed', message: `stopped by itself: ${textOf(error)}` })
   })
+  const watch = watchHealth(millrace, tell)
   quiet = () => act.quiet()
   ending = async () => {
     ending = undefined
     quiet = undefined
+    watch[Symbol.dispose]()
     try {
       await act.close()
       await millrace.close({ deadlineMs: CLOSE_MS })

@@ -119,6 +119,11 @@ export class Scene implements AsyncDisposable {
     return watch
   }
 
+  /** Waits until everybody's probe of readiness is green; false when one does not become so. */
+  async well(limitMs: number): Promise<boolean> {
+    return this.#until(() => this.cast.unwell.length === 0, limitMs)
+  }
+
   /**
    * Waits until everything accepted before has reached everyone, but for what a fault may have taken
    * out of the stream; false when it does not.

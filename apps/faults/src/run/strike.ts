@@ -47,6 +47,9 @@ export async function strike(scene: Scene, fault: Fault): Promise<Strike> {
   const repair = await scene.flowing(nowMs(), LONGEST_RECOVERY_MS)
   if (repair.tookMs === undefined)
     problems.push(`after the repair no new event reached ${repair.waitingFor.join(', ')}`)
+  // Whoever works again must say so, or a probe keeps work away from it.
+  if (!(await scene.well(LONGEST_RECOVERY_MS)))
+    problems.push(`after the repair not well: ${scene.cast.unwell.join('; ')}`)
   const took = { recoveryMs: flow.tookMs, repairMs: repair.tookMs, settledMs }
   return { startMs, endMs, ...took, withinBound: kept(fault.bound, took), problems }
 }
