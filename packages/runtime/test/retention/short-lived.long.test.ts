@@ -36,7 +36,7 @@ it('hours of real processes, every other one killed, leave nothing behind that g
     // Somebody is there to take over from those who died in the end.
     const millrace = await bed.open({ sweepEveryMs: 500 })
     const member = millrace
-      .consumerGroup(stream, { name: 'pool', leaseMs: 500 })
+      .consumerGroup(stream, { name: 'pool', leaseMs: 2_000 })
       .start(() => undefined)
     await member.ready
     await waitFor(async () => (await membersOf(key)) === 1, {
