@@ -104,7 +104,9 @@ export class Millrace {
     const open = [...this.#open].flatMap((one) => one.health?.() ?? [])
     const reads = [...open, ...this.#stopped.values()]
     const isOpen = this.#closing === undefined
-    return judgeHealth(reads, this.connections, isOpen, this.#core.options.blockMs)
+    const { address, blockMs } = this.#core.options
+    const isCluster = address.kind === 'cluster'
+    return judgeHealth(reads, this.connections, { isOpen, isCluster, blockMs })
   }
 
   /**

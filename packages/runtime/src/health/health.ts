@@ -6,7 +6,8 @@ export interface Health {
   readonly ready: boolean
   /**
    * Whether what is wrong can mend itself. Red when something has stopped by itself, or when reads do not
-   * come back although Redis answers otherwise; not while Redis is away, for a restart would not help.
+   * come back although Redis answers otherwise; not while Redis is away, for a restart would not help. In a
+   * Cluster only others of the same stream tell that: another stream may be on a node that is well.
    */
   readonly live: boolean
   /** What keeps it from being ready or live, one sentence each. */
@@ -21,20 +22,27 @@ const GOOD: ReadonlySet<ReadState> = new Set(['busy', 'idle', 'paused', 'reading
 /** How many times its patience a deaf read may take to mend itself, while Redis answers otherwise. */
 const PATIENCES = 3
 
+interface Circumstances {
+  readonly isOpen: boolean
+  readonly isCluster: boolean
+  readonly blockMs: number
+}
+
 /** Judges a whole process by what reads in it. */
 export function judgeHealth(
   reads: readonly ReadHealth[],
   connections: Readonly<Record<string, number>>,
-  isOpen: boolean,
-  blockMs: number,
+  { isOpen, isCluster, blockMs }: Circumstances,
 ): Health {
   const patienceMs = deafAfterMs(blockMs)
-  const answers = reads.some(
+  const answered = reads.filter(
     ({ holdsLease, confirmedAgoMs }) =>
       holdsLease || (confirmedAgoMs !== undefined && confirmedAgoMs <= patienceMs),
   )
-  const isStuck = ({ state, unansweredMs }: ReadHealth): boolean =>
-    state === 'deaf' && answers && unansweredMs > PATIENCES * patienceMs
+  const isStuck = ({ state, stream, unansweredMs }: ReadHealth): boolean =>
+    state === 'deaf' &&
+    unansweredMs > PATIENCES * patienceMs &&
+    answered.some((other) => !isCluster || other.stream === stream)
   const bad = reads.filter(({ state }) => !GOOD.has(state))
   const problems = bad.map(
     ({ kind, name, stream, state, reason }) =>

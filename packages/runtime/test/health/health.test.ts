@@ -60,7 +60,7 @@ test('turns red when reads no longer come back, says why, and turns green again 
   await proxy.heal()
   await waitFor(() => millrace.health().ready, { describe: 'health to change' })
   await Promise.all([board.close(), workers.close()])
-}, 60_000)
+})
 
 test('is red, and asks for a restart, when a consumer has stopped by itself', async () => {
   await using server = await startRedis()
@@ -148,7 +148,6 @@ test.each(['consumer', 'group'] as const)(
     await waitFor(() => millrace.health().ready, { describe: 'green' })
     await reader.close()
   },
-  60_000,
 )
 
 test('one that stands by is well, and is deaf when it hears nothing any more', async () => {
@@ -171,7 +170,7 @@ test('one that stands by is well, and is deaf when it hears nothing any more', a
     describe: 'health to change',
   })
   await standby.close()
-}, 60_000)
+})
 
 test('a Millrace that was closed is not ready', async () => {
   await using server = await startRedis()

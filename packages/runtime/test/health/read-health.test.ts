@@ -125,23 +125,24 @@ describe('one that reads', () => {
 })
 
 describe('a process', () => {
+  const open = { isOpen: true, isCluster: false, blockMs: 2_000 } as const
   const reading = judgeRead(facts, 6_000, patienceMs)
   const deaf = (agoMs: number, holdsLease: boolean): ReadHealth =>
     judgeRead({ ...facts, name: 'deaf', confirmedMs: 6_000 - agoMs, holdsLease }, 6_000, patienceMs)
 
   test('without anything that reads is ready', () => {
-    expect(judgeHealth([], { data: 1 }, true, 2_000)).toMatchObject({ ready: true, live: true })
+    expect(judgeHealth([], { data: 1 }, open)).toMatchObject({ ready: true, live: true })
   })
 
   test('is not ready while one read is deaf, and says which', () => {
-    const { ready, live, problems } = judgeHealth([reading, deaf(8_000, false)], {}, true, 2_000)
+    const { ready, live, problems } = judgeHealth([reading, deaf(8_000, false)], {}, open)
     expect({ ready, live }).toEqual({ ready: false, live: true })
     expect(problems).toEqual(['Consumer deaf of orders is deaf: no read has come back for 8 s'])
   })
 
   test('asks for a restart when a read stays deaf although Redis answers', () => {
-    expect(judgeHealth([reading, deaf(22_000, false)], {}, true, 2_000).live).toBe(false)
-    expect(judgeHealth([deaf(22_000, true)], {}, true, 2_000).live).toBe(false)
+    expect(judgeHealth([reading, deaf(22_000, false)], {}, open).live).toBe(false)
+    expect(judgeHealth([deaf(22_000, true)], {}, open).live).toBe(false)
   })
 
   test('asks for a restart when a read has never come back since the start although Redis answers', () => {
@@ -152,30 +153,38 @@ describe('a process', () => {
         patienceMs,
       )
     expect(never(-15_500)).toMatchObject({ state: 'deaf', unansweredMs: 21_500 })
-    expect(judgeHealth([reading, never(-15_500)], {}, true, 2_000).live).toBe(false)
-    expect(judgeHealth([never(-15_500)], {}, true, 2_000).live).toBe(true)
-    expect(judgeHealth([reading, never(-10_000)], {}, true, 2_000).live).toBe(true)
+    expect(judgeHealth([reading, never(-15_500)], {}, open).live).toBe(false)
+    expect(judgeHealth([never(-15_500)], {}, open).live).toBe(true)
+    expect(judgeHealth([reading, never(-10_000)], {}, open).live).toBe(true)
   })
 
   test('asks for no restart because of the time in which a read had no need to ask', () => {
     const after = (restedMs: number): ReadHealth =>
       judgeRead({ ...facts, confirmedMs: -90_000, restedMs }, 6_000, patienceMs)
     expect(after(-2_000)).toMatchObject({ state: 'deaf', unansweredMs: 8_000 })
-    expect(judgeHealth([reading, after(-2_000)], {}, true, 2_000).live).toBe(true)
-    expect(judgeHealth([reading, after(-16_000)], {}, true, 2_000).live).toBe(false)
+    expect(judgeHealth([reading, after(-2_000)], {}, open).live).toBe(true)
+    expect(judgeHealth([reading, after(-16_000)], {}, open).live).toBe(false)
+  })
+
+  test('asks for no restart because of one node of a cluster that is away', () => {
+    const elsewhere = { ...deaf(22_000, false), stream: 'returns' }
+    const cluster = { ...open, isCluster: true }
+    expect(judgeHealth([reading, elsewhere], {}, cluster).live).toBe(true)
+    expect(judgeHealth([reading, elsewhere], {}, open).live).toBe(false)
+    expect(judgeHealth([reading, deaf(22_000, false)], {}, cluster).live).toBe(false)
   })
 
   test('asks for no restart while Redis is away', () => {
-    expect(judgeHealth([deaf(22_000, false), deaf(30_000, false)], {}, true, 2_000).live).toBe(true)
+    expect(judgeHealth([deaf(22_000, false), deaf(30_000, false)], {}, open).live).toBe(true)
   })
 
   test('asks for a restart when something has stopped by itself', () => {
     const stopped = judgeRead({ ...facts, phase: 'stopped', trouble: 'x' }, 6_000, patienceMs)
-    expect(judgeHealth([stopped], {}, true, 2_000)).toMatchObject({ ready: false, live: false })
+    expect(judgeHealth([stopped], {}, open)).toMatchObject({ ready: false, live: false })
   })
 
   test('that was closed is not ready', () => {
-    const { ready, problems } = judgeHealth([reading], {}, false, 2_000)
+    const { ready, problems } = judgeHealth([reading], {}, { ...open, isOpen: false })
     expect(ready).toBe(false)
     expect(problems).toEqual(['Millrace was closed'])
   })
