@@ -28,8 +28,8 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     // Real servers are started and stopped, so a test may take a while, but must not hang.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // Tests mostly wait for servers: three files at a time, even on a machine with two cores.
     maxWorkers: Math.max(3, availableParallelism() - 1),
     pool: 'forks',

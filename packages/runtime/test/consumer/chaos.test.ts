@@ -101,4 +101,4 @@ it('consumers of every kind lose nothing and keep the order while connections, s
   expect(await bed.redis.xlen(`${bed.key(stream)}:dead:failing`)).toBe(
     range(EVENTS).filter(isBeyondHelp).length,
   )
-}, 90_000)
+})

@@ -60,5 +60,5 @@ describe('a group in a cluster', () => {
       await Promise.all(groups.map((group) => group.close({ deadlineMs: 0 })))
       for (const core of cores) core.connections.close()
     }
-  }, 90_000)
+  })
 })

@@ -67,39 +67,35 @@ describe('a stream whose group is slow', () => {
       { onPressure: 'spool', producerId: 'tower', whenUnavailable: 'spool' },
       (directory) => ({ spool: { directory } }),
     ],
-  ])(
-    'settles, and loses nothing, with a producer that %s',
-    async (title, options, more) => {
-      const millrace = await bed.open()
-      const stream = bed.stream()
-      using directory = spoolDirectory()
-      const handled = await slowGroup(millrace, stream)
-      const producing = publishAll(millrace, stream, {
-        pressure: MARKS,
-        ...options,
-        ...more(directory.path),
-      })
-      let mostLag = 0
-      let isDone = false
-      const ended = producing.finally(() => {
-        isDone = true
-      })
-      await waitFor(
-        async () => {
-          mostLag = Math.max(mostLag, (await bed.redis.xlen(bed.key(stream))) - handled.size)
-          return isDone && handled.size === EVENTS
-        },
-        { describe: 'everything to be handled', timeoutMs: 60_000 },
-      )
-      const { refused, spooled } = await ended
-      expect([...handled.values()].every((times) => times === 1)).toBe(true)
-      expect(mostLag).toBeGreaterThan(MARKS.lagEvents.low)
-      // A spool sends at once what has gathered there, until the next figures come.
-      expect(mostLag).toBeLessThan(title === 'spools' ? EVENTS : 2 * MARKS.lagEvents.critical)
-      if (title === 'rejects') expect(refused).toBeGreaterThan(0)
-      if (title === 'spools') expect(spooled).toBeGreaterThan(0)
-      await millrace.close()
-    },
-    90_000,
-  )
+  ])('settles, and loses nothing, with a producer that %s', async (title, options, more) => {
+    const millrace = await bed.open()
+    const stream = bed.stream()
+    using directory = spoolDirectory()
+    const handled = await slowGroup(millrace, stream)
+    const producing = publishAll(millrace, stream, {
+      pressure: MARKS,
+      ...options,
+      ...more(directory.path),
+    })
+    let mostLag = 0
+    let isDone = false
+    const ended = producing.finally(() => {
+      isDone = true
+    })
+    await waitFor(
+      async () => {
+        mostLag = Math.max(mostLag, (await bed.redis.xlen(bed.key(stream))) - handled.size)
+        return isDone && handled.size === EVENTS
+      },
+      { describe: 'everything to be handled', timeoutMs: 60_000 },
+    )
+    const { refused, spooled } = await ended
+    expect([...handled.values()].every((times) => times === 1)).toBe(true)
+    expect(mostLag).toBeGreaterThan(MARKS.lagEvents.low)
+    // A spool sends at once what has gathered there, until the next figures come.
+    expect(mostLag).toBeLessThan(title === 'spools' ? EVENTS : 2 * MARKS.lagEvents.critical)
+    if (title === 'rejects') expect(refused).toBeGreaterThan(0)
+    if (title === 'spools') expect(spooled).toBeGreaterThan(0)
+    await millrace.close()
+  })
 })

@@ -63,4 +63,4 @@ describe('a producer in a cluster', () => {
   it('keeps order and loses nothing over an orderly failover', async () => {
     await expectNothingLost('failing-over', (slot) => cluster.failover(slot))
   })
-}, 60_000)
+})

@@ -44,5 +44,4 @@ it.each(ways)(
     expect(entries.findIndex(({ fields }, i) => fields['data'] !== `{"n":${i}}`)).toBe(-1)
     expect(directory.files()).toEqual([])
   },
-  60_000,
 )

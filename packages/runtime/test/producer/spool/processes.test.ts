@@ -65,7 +65,7 @@ describe('spools of several processes', () => {
     }
     expect(readFileSync(answers, 'utf8')).toContain('spool')
     expect(directory.files()).toEqual([])
-  }, 60_000)
+  })
 })
 
 describe('the thread of a spool', () => {
@@ -103,7 +103,7 @@ describe('the thread of a spool', () => {
     )
     const { stdout } = await run(process.execPath, [program])
     expect(JSON.parse(stdout)).toMatchObject([{ position: 1, first: 1, events: '[]' }])
-  }, 60_000)
+  })
 })
 
 describe('a spool on a disk that is full', () => {
@@ -146,7 +146,6 @@ describe('a spool on a disk that is full', () => {
         await run('umount', [disk])
       }
     },
-    60_000,
   )
 
   it.skipIf(process.getuid?.() !== 0)(
@@ -186,7 +185,6 @@ describe('a spool on a disk that is full', () => {
         await run('umount', [disk])
       }
     },
-    60_000,
   )
 })
 

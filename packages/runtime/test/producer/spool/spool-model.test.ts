@@ -61,5 +61,5 @@ describe('the window with a spool', () => {
     expect(stored).toBeGreaterThan(10_000)
     expect(deaths).toBeGreaterThan(1_000)
     expect(adoptions).toBeGreaterThan(1_000)
-  }, 60_000)
+  })
 })
