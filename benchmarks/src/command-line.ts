@@ -11,6 +11,7 @@ export type Command =
       readonly policies: readonly string[]
       readonly fullGrid: boolean
       readonly writeUsual: boolean
+      readonly postgres: string | undefined
     }
 
 /** The command line makes no sense; the message says why. */
@@ -29,6 +30,8 @@ export function parseCommandLine(args: readonly string[], benchmarks: readonly s
   if (more.length > 0)
     throw new UsageError(`one benchmark at a time, please: ${more.join(' ')} is too much`)
   if (values.json === '') throw new UsageError('--json needs the name of a file')
+  if (values.postgres !== undefined && !/^postgres(ql)?:/.test(values.postgres))
+    throw new UsageError('--postgres needs a URL that begins with postgres:')
   const minutes = values.minutes === undefined ? undefined : Number(values.minutes)
   if (minutes !== undefined && !(minutes > 0 && minutes <= MOST_MINUTES))
     throw new UsageError(`--minutes must be a number above 0 and up to ${MOST_MINUTES}`)
@@ -41,6 +44,7 @@ export function parseCommandLine(args: readonly string[], benchmarks: readonly s
     policies: values.policy ?? [],
     fullGrid: values['full-grid'] ?? false,
     writeUsual: values['write-usual'] ?? false,
+    postgres: values.postgres,
   }
 }
 
@@ -63,6 +67,7 @@ ${benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).j
   --minutes <n>  how long to measure, for a benchmark that measures over time
   --policy <p>   only this policy, for a benchmark that has some; may be repeated
   --full-grid    every cell of the grid, for a benchmark that has one; takes much longer
+  --postgres <u> the URL of a PostgreSQL on this machine, for the poll API of a benchmark that has one
   --write-usual  for --ci, on a machine that does nothing else: makes the limits from what is measured now
   --help         this text
 
@@ -81,6 +86,7 @@ function parse(args: readonly string[]): {
     policy?: string[] | undefined
     'full-grid'?: boolean | undefined
     'write-usual'?: boolean | undefined
+    postgres?: string | undefined
   }
   positionals: string[]
 } {
@@ -97,6 +103,7 @@ function parse(args: readonly string[]): {
         policy: { type: 'string', multiple: true },
         'full-grid': { type: 'boolean' },
         'write-usual': { type: 'boolean' },
+        postgres: { type: 'string' },
       },
     })
   } catch (error) {

@@ -37,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<number> {
-  const { quick, jsonPath, minutes, policies, fullGrid, writeUsual } = command
+  const { quick, jsonPath, minutes, policies, fullGrid, writeUsual, postgres } = command
   const benchmark = benchmarks.find(({ name }) => name === command.benchmark)
   if (benchmark === undefined) throw new UsageError(`${command.benchmark} is not a benchmark`)
   checkTaken(benchmark, command)
@@ -51,6 +51,7 @@ async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<n
     policies,
     fullGrid,
     writeUsual,
+    postgres,
     tell,
   })
   const environment = describeEnvironment(bench.serverVersion)
@@ -64,13 +65,14 @@ async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<n
 /** @throws UsageError for options that the benchmark would not look at */
 function checkTaken(
   { name, takes }: Benchmark,
-  { minutes, policies, fullGrid, writeUsual }: Extract<Command, { is: 'run' }>,
+  { minutes, policies, fullGrid, writeUsual, postgres }: Extract<Command, { is: 'run' }>,
 ): void {
   const refused = [
     ...(minutes !== undefined && takes?.minutes === undefined ? ['--minutes'] : []),
     ...(policies.length > 0 && takes?.policies === undefined ? ['--policy'] : []),
     ...(fullGrid && takes?.fullGrid === undefined ? ['--full-grid'] : []),
     ...(writeUsual && takes?.writeUsual === undefined ? ['--write-usual'] : []),
+    ...(postgres !== undefined && takes?.postgres === undefined ? ['--postgres'] : []),
   ]
   if (refused.length > 0) throw new UsageError(`${name} does not take ${refused.join(', ')}`)
   const unknown = policies.find((policy) => takes?.policies?.includes(policy) === false)

@@ -14,6 +14,7 @@ test('a benchmark is run in full unless --quick is given', () => {
     policies: [],
     fullGrid: false,
     writeUsual: false,
+    postgres: undefined,
   })
   expect(parse('--quick', 'latency', '--json', 'out.json')).toEqual({
     is: 'run',
@@ -24,6 +25,7 @@ test('a benchmark is run in full unless --quick is given', () => {
     policies: [],
     fullGrid: false,
     writeUsual: false,
+    postgres: undefined,
   })
 })
 
@@ -32,6 +34,13 @@ test('a benchmark over time may be told for how long and what', () => {
     minutes: 0.5,
     policies: ['a', 'b'],
   })
+})
+
+test('a database to compare with is named by its URL', () => {
+  expect(parse('latency', '--postgres', 'postgres://localhost/a')).toMatchObject({
+    postgres: 'postgres://localhost/a',
+  })
+  expect(() => parse('latency', '--postgres', 'localhost')).toThrow(UsageError)
 })
 
 test('--ci is the regression lane, and takes no other benchmark', () => {

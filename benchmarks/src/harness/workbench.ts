@@ -19,6 +19,7 @@ export interface Benchmark {
     readonly policies?: readonly string[]
     readonly fullGrid?: true
     readonly writeUsual?: true
+    readonly postgres?: true
   }
   run(bench: Workbench): Promise<Findings>
 }
@@ -33,6 +34,8 @@ export interface WorkbenchOptions {
   readonly fullGrid: boolean
   /** Whether limits are to be made from what is measured. */
   readonly writeUsual: boolean
+  /** The URL of a database to compare with, where somebody gave one. */
+  readonly postgres: string | undefined
   readonly tell: (line: string) => void
 }
 
@@ -43,6 +46,7 @@ export class Workbench implements AsyncDisposable {
   readonly policies: readonly string[]
   readonly fullGrid: boolean
   readonly writeUsual: boolean
+  readonly postgres: string | undefined
   readonly tell: (line: string) => void
   readonly #server: ProvidedRedis
   readonly #admin: Redis
@@ -56,6 +60,7 @@ export class Workbench implements AsyncDisposable {
     this.policies = options.policies
     this.fullGrid = options.fullGrid
     this.writeUsual = options.writeUsual
+    this.postgres = options.postgres
     this.tell = options.tell
   }
 

@@ -78,6 +78,7 @@ async function runK6(
     policies: [],
     fullGrid: false,
     writeUsual: false,
+    postgres: undefined,
     tell,
   }
   await using bench = await Workbench.open(wanted)

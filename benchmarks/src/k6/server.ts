@@ -1,12 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
 import { connect, defineStream, type Millrace } from '@millrace/runtime'
 import { createFeed, feedHandler, nodeListener } from '@millrace/poll-adapter'
 import { z } from 'zod'
 import { serve } from '../harness/program.ts'
-import { openEventTable } from '../pollers/event-table.ts'
+import { type EventTable, openEventTable } from '../pollers/event-table.ts'
 import type { ServingProgram } from './program.ts'
 
 // A service in the middle of its migration: what is published goes to the event stream and into the
@@ -19,12 +18,12 @@ const MOST = 1_000
 serve({
   async listen({ place, database: path }) {
     const millrace = await connect(place.url, { prefix: place.prefix })
-    const database = openEventTable(path)
+    const table = await openEventTable(path, 'api')
     const feed = createFeed(millrace, changes)
     await feed.ready()
     const longPolls = nodeListener(feedHandler(feed))
-    const publish = publishTo(millrace, database)
-    const oldPolls = readFrom(database)
+    const publish = publishTo(millrace, table)
+    const oldPolls = readFrom(table)
     const server = createServer((request, response) => {
       const target = request.url ?? '/'
       if (target.startsWith('/changes')) longPolls(request, response)
@@ -42,12 +41,11 @@ serve({
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
-function publishTo(millrace: Millrace, database: DatabaseSync): Answer {
-  const insert = database.prepare('INSERT INTO events (body) VALUES (?)')
+function publishTo(millrace: Millrace, table: EventTable): Answer {
   const publish = async (request: IncomingMessage): Promise<void> => {
     const body = await text(request)
     await millrace.publish(changes, JSON.parse(body) as { sequence: number; sentMs: number })
-    insert.run(body)
+    await table.insert(body)
   }
   return (request, response) => {
     publish(request).then(
@@ -57,14 +55,17 @@ function publishTo(millrace: Millrace, database: DatabaseSync): Answer {
   }
 }
 
-function readFrom(database: DatabaseSync): Answer {
-  const select = database.prepare('SELECT id, body FROM events WHERE id > ? ORDER BY id LIMIT ?')
+function readFrom(table: EventTable): Answer {
+  const read = async (after: number): Promise<string> => {
+    const rows = await table.after(after, MOST)
+    const cursor = rows.at(-1)?.id ?? after
+    return `{"items":[${rows.map(({ body }) => body).join()}],"cursor":"${cursor}"}`
+  }
   return (request, response) => {
     const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
-    const after = Number(searchParams.get('after') ?? 0)
-    const rows = select.all(after, MOST) as { readonly id: number; readonly body: string }[]
-    const cursor = rows.at(-1)?.id ?? after
-    response.setHeader('content-type', 'application/json')
-    response.end(`{"items":[${rows.map(({ body }) => body).join()}],"cursor":"${cursor}"}`)
+    read(Number(searchParams.get('after') ?? 0)).then(
+      (body) => response.setHeader('content-type', 'application/json').end(body),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    )
   }
 }

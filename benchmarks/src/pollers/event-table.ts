@@ -1,13 +1,26 @@
-import { DatabaseSync } from 'node:sqlite'
+import { openPostgresTable } from './postgres-table.ts'
+import { openSqliteTable } from './sqlite-table.ts'
 
-/**
- * Opens the table of events in a file, creating it where it is missing. Readers and the writer do not
- * wait for one another, and the cursor is the primary key, so that a poll reads only what it answers.
- */
-export function openEventTable(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: 5_000 })
-  database.exec('PRAGMA journal_mode = WAL')
-  database.exec('PRAGMA synchronous = NORMAL')
-  database.exec('CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, body TEXT NOT NULL)')
-  return database
+export interface EventRow {
+  readonly id: number
+  /** JSON, which goes out as it is. */
+  readonly body: string
+}
+
+/** The table over which services have a poll API today; the cursor is its primary key. */
+export interface EventTable {
+  insert(body: string): Promise<void>
+  after(cursor: number, limit: number): Promise<readonly EventRow[]>
+  /** The processes of the database that work for this connection; none where it is in this process. */
+  readonly pids: readonly number[]
+}
+
+/** The API, which is there first and finds the table empty, or whoever writes the events. */
+export type Role = 'api' | 'writer'
+
+/** Opens the table in a file of SQLite, or in PostgreSQL where the database is the URL of one. */
+export async function openEventTable(database: string, role: Role): Promise<EventTable> {
+  return /^postgres(ql)?:/.test(database)
+    ? await openPostgresTable(database, role)
+    : openSqliteTable(database)
 }

@@ -1,11 +1,12 @@
 import { Agent, get } from 'node:http'
 import { serve } from '../harness/program.ts'
 import { Countdown } from '../load/countdown.ts'
+import { timedEvent } from '../load/timed-event.ts'
 import type { FollowersProgram, FollowersTask } from '../resources/program.ts'
 import { type Page, PollLoops } from './poll-loop.ts'
 
 // Pollers of the HTTP API as a careful person writes them: node:http, whose client costs less than fetch,
-// with connections that are kept, a cursor, and JSON.parse; no validation.
+// with connections that are kept, a cursor, and the validation of a consumer.
 const LIMIT = 1_000
 const KEPT_MS = 60_000
 
@@ -20,7 +21,8 @@ serve({
     loops = new PollLoops(
       0,
       (cursor) => poll(agent, apiPort, cursor),
-      () => {
+      (event) => {
+        timedEvent.parse(event)
         countdown.see()
       },
     )

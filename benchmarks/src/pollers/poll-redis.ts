@@ -1,10 +1,12 @@
 import { Redis } from 'ioredis'
 import { serve } from '../harness/program.ts'
 import { Countdown } from '../load/countdown.ts'
+import { timedEvent } from '../load/timed-event.ts'
 import type { FollowersProgram, FollowersTask } from '../resources/program.ts'
 import { type Page, PollLoops } from './poll-loop.ts'
 
-// Pollers that ask Redis itself, XRANGE after a cursor, over one connection for each process.
+// Pollers that ask Redis itself, XRANGE after a cursor, over one connection for each process,
+// and validate what they get as consumers do.
 const COUNT = 1_000
 
 const countdown = new Countdown()
@@ -18,7 +20,8 @@ serve({
     loops = new PollLoops(
       '-',
       (cursor) => poll(redis, key, cursor),
-      () => {
+      (event) => {
+        timedEvent.parse(event)
         countdown.see()
       },
     )

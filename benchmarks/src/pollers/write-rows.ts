@@ -5,19 +5,14 @@ import type { RatedPublisherProgram } from '../resources/program.ts'
 import { openEventTable } from './event-table.ts'
 
 // Writes events into the table, each in a transaction of its own, in a process that is on no side.
-let write: (sequence: number) => undefined
+let write: (sequence: number) => Promise<void>
 let steady: Steady
 let written = 0
 
 serve({
-  async open({ database: path }: { readonly database: string }) {
-    const database = openEventTable(path)
-    const insert = database.prepare('INSERT INTO events (body) VALUES (?)')
-    write = (sequence) => {
-      insert.run(JSON.stringify(timedEventAt(sequence)))
-      return undefined
-    }
-    await Promise.resolve()
+  async open({ database }: { readonly database: string }) {
+    const table = await openEventTable(database, 'writer')
+    write = (sequence) => table.insert(JSON.stringify(timedEventAt(sequence)))
   },
 
   begin(perSecond: number) {

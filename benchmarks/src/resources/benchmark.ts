@@ -7,17 +7,19 @@ import { type Cell, measureCell } from './cell.ts'
 import { cpuLimit, expectedMs, FOLLOWERS, type Grid, gridOf, rateName, TODAY_MS } from './grid.ts'
 import { MeasuredGrid } from './measured-grid.ts'
 import { openSide, type SideName } from './sides.ts'
-import { notesOn } from './notes.ts'
+import { bareNodeMiB, smallHeapsMiB } from './memory.ts'
+import { memoryNote, notesOn } from './notes.ts'
 
 /**
  * Claim: 120 consumers use less than half of the CPU and memory of 120 pollers that ask once a second,
  * where consumers share processes (SC-005).
  *
  * How it is measured:
- * - `poll_http`: 120 pollers of an HTTP API over a table in an SQLite file, as services have it today, and
+ * - `poll_http`: 120 pollers of an HTTP API over a table in an SQLite file, or in
+ *   PostgreSQL where `--postgres` names one, as services have it today, and
  *   done well: kept connections through node:http (which costs less than fetch), a cursor that is the primary
- *   key, rows that go out as they are stored, jitter of a tenth, no validation in the poller. A process that is
- *   on no side writes the rows.
+ *   key, rows that go out as they are stored, jitter of a tenth, the same schema as the consumers'. A process
+ *   that is on no side writes the rows.
  * - `poll_redis`: 120 pollers that ask Redis itself, XRANGE after a cursor, one connection for each process.
  * - `millrace`: 120 Consumers in default options, with validation, leases and checkpoints. There is no
  *   interval, so one measurement stands beside all of them.
@@ -29,18 +31,23 @@ import { notesOn } from './notes.ts'
  * - `cpu_vs_poll_<processes>p_<rate>eps`: to `poll_http` with as many processes at 1 s. Likewise
  *   `memory_vs_poll_<processes>p`, the median over the rates. `memory_vs_poll_120p_when_in_<processes>p` compares
  *   with 120 polling processes, for whoever has these today and lets consumers share processes instead.
+ * - `memory_of_bare_node_vs_poll_<processes>p`: as many processes of Node that do nothing; no side can take less.
+ *   `memory_small_heaps_vs_poll_<processes>p`: both sides with --max-semi-space-size=1, at 10 events a second.
  * - Code is compiled once and kept, as in a build, so that no process holds a compiler.
  */
 export const resources: Benchmark = {
   name: 'resources',
   summary:
     'CPU and memory of 120 consumers against 120 pollers, over rates, intervals and processes',
-  takes: { fullGrid: true },
+  takes: { fullGrid: true, postgres: true },
   run,
 }
 
 /** What is measured is a service that has run for a while, and not its compiler. */
 const WARM_UP = { perSecond: 500, fullMs: 5_000, quickMs: 2_000 }
+
+/** More processes would only say the same for more time. */
+const MOST_SMALL = 12
 
 interface Part {
   readonly side: SideName
@@ -62,7 +69,40 @@ async function run(bench: Workbench): Promise<Findings> {
     )
     await measurePart(bench, grid, part, compileCache, measured)
   }
-  return findingsOf(bench.quick, grid, measured)
+  const memories = await memoriesOf(bench, grid, compileCache, measured)
+  const overPostgres = bench.postgres !== undefined
+  return findingsOf({ quick: bench.quick, overPostgres }, grid, measured, memories)
+}
+
+/** Beside the grid, what of the memory is Node's own, and what small heaps change on both sides. */
+interface Memories {
+  readonly ratios: Readonly<Record<string, number>>
+  readonly values: Readonly<Record<string, number>>
+}
+
+async function memoriesOf(
+  bench: Workbench,
+  grid: Grid,
+  compileCache: CompileCache,
+  measured: MeasuredGrid,
+): Promise<Memories> {
+  const ratios: Record<string, number> = {}
+  const values: Record<string, number> = {}
+  for (const processes of grid.processes) {
+    bench.tell(`memory of Node itself and with small heaps, ${processes} processes`)
+    const bare = await bareNodeMiB(compileCache, processes)
+    values[`memory_mib_node_${processes}p`] = bare
+    const cells = grid.rates.map((perSecond) => ({ perSecond, intervalMs: TODAY_MS }))
+    ratios[`memory_of_bare_node_vs_poll_${processes}p`] =
+      bare / median(cells.map((cell) => measured.memoryMiB('poll_http', processes, cell)))
+    if (processes > MOST_SMALL) continue
+    const own = await smallHeapsMiB(bench, compileCache, 'millrace', processes)
+    const theirs = await smallHeapsMiB(bench, compileCache, 'poll_http', processes)
+    values[`memory_mib_small_heaps_millrace_${processes}p`] = own
+    values[`memory_mib_small_heaps_poll_${processes}p`] = theirs
+    ratios[`memory_small_heaps_vs_poll_${processes}p`] = own / theirs
+  }
+  return { ratios, values }
 }
 
 /** Every second number of processes goes through the sides backwards, so that none profits from its place. */
@@ -91,7 +131,9 @@ async function measurePart(
   const followersPerProcess = processes === 0 ? 0 : FOLLOWERS / processes
   const { windowMs } = grid
   await using owner = new AsyncDisposableStack()
-  const side = await openSide({ name, processes, followersPerProcess, compileCache }, owner)
+  const { postgres } = bench
+  const task = { name, processes, followersPerProcess, compileCache, postgres }
+  const side = await openSide(task, owner)
   const interval = name.startsWith('poll_') ? { intervalMs: TODAY_MS / 4 } : {}
   const { perSecond, fullMs, quickMs } = WARM_UP
   const warmUp = { perSecond, windowMs: bench.quick ? quickMs : fullMs }
@@ -117,14 +159,19 @@ function remainingMs(grid: Grid, parts: readonly Part[], done: number, elapsedMs
   return expected(parts.slice(done)) * (before > 0 ? elapsedMs / before : 1)
 }
 
-function findingsOf(quick: boolean, grid: Grid, measured: MeasuredGrid): Findings {
+function findingsOf(
+  { quick, overPostgres }: { readonly quick: boolean; readonly overPostgres: boolean },
+  grid: Grid,
+  measured: MeasuredGrid,
+  memories: Memories,
+): Findings {
   const judge = new Judge(quick)
-  const ratios: Record<string, number> = {}
-  const values: Record<string, number> = {}
+  const ratios: Record<string, number> = { ...memories.ratios }
+  const values: Record<string, number> = { ...memories.values }
   const today = (perSecond: number): Cell => ({ perSecond, intervalMs: TODAY_MS })
   const mostProcesses = Math.max(...grid.processes)
   for (const processes of grid.processes) {
-    const memories: number[] = []
+    const memoriesBeside: number[] = []
     const memoriesApart: number[] = []
     for (const perSecond of grid.rates) {
       const own = { perSecond }
@@ -142,12 +189,12 @@ function findingsOf(quick: boolean, grid: Grid, measured: MeasuredGrid): Finding
         ratios[`cpu_vs_poll_redis_${place}`] =
           ownCpu / measured.cpuMsPerSecond('poll_redis', processes, today(perSecond))
       const ownMiB = measured.memoryMiB('millrace', processes, own)
-      memories.push(ownMiB / measured.memoryMiB('poll_http', processes, today(perSecond)))
+      memoriesBeside.push(ownMiB / measured.memoryMiB('poll_http', processes, today(perSecond)))
       memoriesApart.push(ownMiB / measured.memoryMiB('poll_http', mostProcesses, today(perSecond)))
     }
     const id = `memory_vs_poll_${processes}p`
     const apart = `memory_vs_poll_${mostProcesses}p_when_in_${processes}p`
-    ratios[id] = median(memories)
+    ratios[id] = median(memoriesBeside)
     ratios[apart] = median(memoriesApart)
     values[`memory_mib_millrace_${processes}p`] = median(
       grid.rates.map((perSecond) => measured.memoryMiB('millrace', processes, { perSecond })),
@@ -156,7 +203,7 @@ function findingsOf(quick: boolean, grid: Grid, measured: MeasuredGrid): Finding
       grid.rates.map((rate) => measured.memoryMiB('poll_http', processes, today(rate))),
     )
     if (processes < 120)
-      judge.atMost(`sc_005_${id}`, median(memories), { target: 0.5, quick: 5 }, '×')
+      judge.atMost(`sc_005_${id}`, median(memoriesBeside), { target: 0.5, quick: 5 }, '×')
     if (processes < mostProcesses)
       judge.atMost(`sc_005_${apart}`, median(memoriesApart), { target: 0.5, quick: 5 }, '×')
   }
@@ -165,6 +212,10 @@ function findingsOf(quick: boolean, grid: Grid, measured: MeasuredGrid): Finding
     ratios,
     values,
     rounds: measured.all,
-    notes: notesOn(grid, measured),
+    notes: [
+      `The poll API is over ${overPostgres ? 'PostgreSQL' : 'SQLite'}.`,
+      ...notesOn(grid, measured),
+      memoryNote(grid, memories),
+    ],
   }
 }

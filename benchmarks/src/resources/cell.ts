@@ -13,6 +13,9 @@ export interface CellFigures {
   /** CPU milliseconds per second, of all processes of the side. */
   readonly cpuMsPerSecond: number
   readonly memoryMiB: number
+  /** What of both is the API with its database, or Redis. */
+  readonly serverCpuMsPerSecond: number
+  readonly serverMemoryMiB: number
 }
 
 export interface CellTask extends Cell {
@@ -36,14 +39,22 @@ export async function measureCell(side: Side, task: CellTask): Promise<CellFigur
   await sleep(Math.max(SETTLE_MS, intervalMs ?? 0))
   const startMs = performance.now()
   const cpuBeforeMs = cpuMsOf(side.pids)
+  const serverCpuBeforeMs = cpuMsOf(side.serverPids)
   await sleep(windowMs)
   const cpuMs = cpuMsOf(side.pids) - cpuBeforeMs
+  const serverCpuMs = cpuMsOf(side.serverPids) - serverCpuBeforeMs
   const elapsedMs = performance.now() - startMs
   const memoryMiB = memoryMiBOf(side.pids)
+  const serverMemoryMiB = memoryMiBOf(side.serverPids)
   const published = await side.publisher.ask('stop', null)
   if (intervalMs !== undefined) await pollEvery(side, QUICK_INTERVAL_MS)
   await allHandled(side, published * followersPerProcess)
-  return { cpuMsPerSecond: (cpuMs / elapsedMs) * 1_000, memoryMiB }
+  return {
+    cpuMsPerSecond: (cpuMs / elapsedMs) * 1_000,
+    memoryMiB,
+    serverCpuMsPerSecond: (serverCpuMs / elapsedMs) * 1_000,
+    serverMemoryMiB,
+  }
 }
 
 async function pollEvery(side: Side, intervalMs: number): Promise<void> {

@@ -38,7 +38,7 @@ export function gridOf(how: { readonly quick: boolean; readonly full: boolean })
       ...cellsOf([250, 5_000], [10]),
     ],
     overRedis: cellsOf([TODAY_MS], [10, 200]),
-    windowMs: 4_000,
+    windowMs: 3_000,
   }
 }
 

@@ -13,7 +13,13 @@ export class MeasuredGrid {
     return this.#samples.all
   }
 
-  add(round: number, side: SideName, processes: number, cell: Cell, figures: CellFigures): void {
+  add(
+    round: number,
+    side: SideName,
+    processes: number,
+    cell: Cell,
+    figures: Pick<CellFigures, 'cpuMsPerSecond' | 'memoryMiB'>,
+  ): void {
     const variant = nameOf(side, processes, cell)
     this.#known.add(variant)
     this.#samples.add({ round, variant, figures: { ...figures } })

@@ -14,6 +14,20 @@ export function notesOn(grid: Grid, measured: MeasuredGrid): readonly string[] {
   ]
 }
 
+/** What of the memory nobody can save, and what everybody can. */
+export function memoryNote(
+  { processes }: Pick<Grid, 'processes'>,
+  { values }: { readonly values: Readonly<Record<string, number>> },
+): string {
+  const lines = processes.map((count) => {
+    const mib = (name: string): string => `${(values[name] ?? Number.NaN).toFixed(0)} MiB`
+    const bare = `- ${count} processes: Node alone, with nothing loaded, takes ${mib(`memory_mib_node_${count}p`)}`
+    if (values[`memory_mib_small_heaps_millrace_${count}p`] === undefined) return `${bare}.`
+    return `${bare}; with small heaps Millrace takes ${mib(`memory_mib_small_heaps_millrace_${count}p`)} and polling ${mib(`memory_mib_small_heaps_poll_${count}p`)}.`
+  })
+  return `Memory beside the grid:\n${lines.join('\n')}\nNode lets the space for young objects grow while it loads code and keeps it. Where memory matters more than the highest rates, start processes with --max-semi-space-size=1, and let consumers share processes.`
+}
+
 interface Rival {
   readonly side: 'poll_http' | 'poll_redis'
   readonly intervalMs: number

@@ -17,10 +17,13 @@ export type FollowersProgram = {
   readonly handled: (events: number) => Promise<void>
 }
 
-/** The poll API: one process with the database in it. */
+/** The poll API: one process, with the database in it unless that is PostgreSQL. */
 export type PollApiProgram = {
-  /** Resolves with the port. */
-  readonly open: (task: { readonly database: string }) => Promise<number>
+  /** Resolves with the port, and the processes of a database that is not in the API's own. */
+  readonly open: (task: { readonly database: string }) => Promise<{
+    readonly port: number
+    readonly databasePids: readonly number[]
+  }>
 }
 
 /** A process that publishes or writes rows; its own CPU and memory are on no side. */

@@ -14,6 +14,8 @@ export interface Side {
   readonly publisher: ProgramProcess<RatedPublisherProgram>
   /** All processes that this side needs besides whoever publishes. */
   readonly pids: readonly number[]
+  /** Of them, the API with its database, or Redis. */
+  readonly serverPids: readonly number[]
 }
 
 export interface SideTask {
@@ -21,6 +23,10 @@ export interface SideTask {
   readonly processes: number
   readonly followersPerProcess: number
   readonly compileCache: CompileCache
+  /** The URL of the database behind the poll API, where that is not a file of SQLite. */
+  readonly postgres: string | undefined
+  /** More arguments for Node, for all processes of the side alike. */
+  readonly nodeArgs?: readonly string[]
 }
 
 const programs: Readonly<Record<SideName, { readonly followers?: URL; readonly publisher: URL }>> =
@@ -43,27 +49,28 @@ const apiFile = new URL('../pollers/poll-api.ts', import.meta.url)
 
 /** Starts everything of a side; it ends with `owner`. */
 export async function openSide(task: SideTask, owner: AsyncDisposableStack): Promise<Side> {
-  const { name, processes, followersPerProcess, compileCache } = task
+  const { name, processes, followersPerProcess, compileCache, nodeArgs = [] } = task
   const files = programs[name]
   const folder = owner.use(await temporaryFolder('resources'))
-  const database = join(folder.path, 'events.db')
+  const database = task.postgres ?? join(folder.path, 'events.db')
   const start = <Program extends FollowersProgram | PollApiProgram | RatedPublisherProgram>(
     file: URL,
   ): ProgramProcess<Program> =>
-    owner.use(startProgram<Program>(file, { compileCache: compileCache.directory }))
+    owner.use(startProgram<Program>(file, { compileCache: compileCache.directory, nodeArgs }))
 
   let url = ''
   let apiPort = 0
-  const pids: number[] = []
+  let serverPids: readonly number[]
   if (name === 'poll_http') {
     await compileCache.warm(apiFile)
     const api = start<PollApiProgram>(apiFile)
-    apiPort = await api.ask('open', { database })
-    pids.push(api.pid)
+    const { port, databasePids } = await api.ask('open', { database })
+    apiPort = port
+    serverPids = [api.pid, ...databasePids]
   } else {
     const redis = owner.use(await startRedis())
     url = redis.url
-    pids.push(redis.pid)
+    serverPids = [redis.pid]
   }
   const place = { url, prefix: 'bench:' }
   const publisher = start<RatedPublisherProgram>(files.publisher)
@@ -79,6 +86,6 @@ export async function openSide(task: SideTask, owner: AsyncDisposableStack): Pro
     await compileCache.warm(file)
     await Promise.all(Array.from({ length: processes }, begin))
   }
-  pids.push(...followers.map(({ pid }) => pid))
-  return { name, followers, publisher, pids }
+  const pids = [...serverPids, ...followers.map(({ pid }) => pid)]
+  return { name, followers, publisher, pids, serverPids }
 }
