@@ -21,12 +21,9 @@ const MOST_TRIES = 20
 /**
  * Hands the position over to the mode that is wanted, and makes it the acting one. Nothing acts meanwhile.
  * Answers why that cannot be done yet, or '' when it is done.
- *
- * @param isSettled whether this process itself has ended the stream's mode, so that nothing of it is unknown
  */
 export async function handOver<Item, Data>(
   seat: Seat<Item, Data>,
-  isSettled: boolean,
   signal: AbortSignal,
 ): Promise<string> {
   const { record } = seat.stored
@@ -39,7 +36,7 @@ export async function handOver<Item, Data>(
   }
   if (to === 'shadow' && from !== 'shadow') fields['report'] = ''
   if (from === 'stream' && to !== 'stream') {
-    await leaveStream(seat, isSettled, signal)
+    await leaveStream(seat, signal)
     Object.assign(fields, { cut: '', startId: '', notedId: '' })
   }
   if (from !== 'stream' && to === 'stream') {
@@ -48,7 +45,8 @@ export async function handOver<Item, Data>(
     Object.assign(fields, entry)
   }
   await seat.note(fields)
-  tell(seat, from, to)
+  seat.isCaughtUp = true
+  tellSwitched(seat, from, to)
   if (from === 'stream' && to !== 'stream') await forgetConsumer(seat, signal)
   return ''
 }
@@ -79,12 +77,8 @@ async function enterStream<Item, Data>(
 }
 
 /** Completes the position by what the stream's mode has handled and not stored. */
-async function leaveStream<Item, Data>(
-  seat: Seat<Item, Data>,
-  isSettled: boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  if (isSettled) return
+async function leaveStream<Item, Data>(seat: Seat<Item, Data>, signal: AbortSignal): Promise<void> {
+  if (seat.isCaughtUp) return
   const { millrace, stream, options } = seat.scope
   const { consumers } = await millrace.inspect(stream, { signal })
   const consumer = consumers.find(({ name }) => name === options.name)
@@ -224,7 +218,12 @@ async function removeConsumer<Item, Data>(
   }
 }
 
-function tell<Item, Data>(seat: Seat<Item, Data>, from: MigrationMode, to: MigrationMode): void {
+/** Tells whoever listens who feeds the handler from now on. */
+export function tellSwitched<Item, Data>(
+  seat: Seat<Item, Data>,
+  from: MigrationMode,
+  to: MigrationMode,
+): void {
   const { state, epoch, fallback } = seat.stored.record
   pollChannels.migrationSwitched.publish({
     stream: seat.scope.stream.name,

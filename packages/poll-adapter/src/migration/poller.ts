@@ -135,12 +135,11 @@ export class Poller<Item, Data = Item> {
   /** Acts until the lease is over: in one mode, then in the next. */
   async #serve(held: HeldLease): Promise<void> {
     const seat = await Seat.take(this.#scope, held)
-    let isSettled = false
     while (!held.signal.aborted) {
       const { record } = await seat.look(held.signal)
       if (mustHandOver(record)) {
         const begunMs = this.#clock.monotonicMs()
-        const reason = await handOver(seat, isSettled, held.signal)
+        const reason = await handOver(seat, held.signal)
         // Nothing acts while a switch is tried, so what takes long is tried more rarely.
         const tookMs = this.#clock.monotonicMs() - begunMs
         this.#tryAgainMs = Math.max(TRY_AGAIN_MS, tookMs / 2)
@@ -150,13 +149,13 @@ export class Poller<Item, Data = Item> {
         if (reason !== now.waiting) await seat.note({ waiting: reason })
         await seat.look(held.signal)
       }
-      isSettled = await this.#act(seat, held)
+      await this.#act(seat, held)
       if (seat.hasFailed) throw new Error('the position could not be stored')
     }
   }
 
-  /** Acts in one mode until something else is wanted; answers whether it came to a clean end. */
-  async #act(seat: Seat<Item, Data>, held: HeldLease): Promise<boolean> {
+  /** Acts in one mode until something else is wanted. */
+  async #act(seat: Seat<Item, Data>, held: HeldLease): Promise<void> {
     const over = new AbortController()
     const off = onAbort(held.signal, () => {
       over.abort()
@@ -168,14 +167,15 @@ export class Poller<Item, Data = Item> {
       switch (mode) {
         case 'poll':
           await pollMode(seat, over.signal, () => this.#wake.signal)
-          return true
+          return
         case 'shadow':
           await shadowMode(seat, over.signal, () => this.#wake.signal)
-          return true
+          return
         case 'stream':
-          return await streamMode(seat, over.signal)
+          await streamMode(seat, over.signal)
+          return
         default:
-          return mode satisfies never
+          mode satisfies never
       }
     } finally {
       this.#mode = undefined

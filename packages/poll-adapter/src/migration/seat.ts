@@ -37,6 +37,11 @@ export class Seat<Item, Data> {
   readonly scope: PollerScope<Item, Data>
   readonly held: HeldLease
   readonly position: SourcePosition
+  /**
+   * Whether the position counts all that the stream has brought up to now: set by whoever enters the stream or catches
+   * up with it. An earlier holder may have handled what it could not store any more.
+   */
+  isCaughtUp = false
   readonly #keys: MigrationKeys
   #stored: StoredMigration
   /** Steps are taken one after the other. */

@@ -4,6 +4,7 @@ import { messageOf, PollAdapterError } from '../errors.ts'
 import { onAbort, pause } from '../lifecycle/signals.ts'
 import { absorb } from './absorb.ts'
 import { type Cut, parseCut } from './cut.ts'
+import { tellSwitched } from './handover.ts'
 import { unhealthyReason } from './health.ts'
 import type { Seat } from './seat.ts'
 
@@ -12,28 +13,32 @@ const NOTE_EVERY_MS = 500
 const RETRY_AFTER_MS = 1_000
 /** No other mode may begin while a handler runs; its own signal tells it when to give up. */
 const WITHOUT_END_MS = 86_400_000
+/**
+ * Before all events, like `0-0`; but who begins there is told when events have been removed, as it is not the same as
+ * beginning wherever the stream does.
+ */
+const BEFORE_ALL = '0-1'
 
 /**
  * Feeds the handler from the stream, through a Consumer of the poller's name, until the signal fires; what
  * is being handled then is finished first. Beside the Consumer's position that in the source is kept, so
- * that polling can go on at any moment. Answers whether the position counts all that was handled.
+ * that polling can go on at any moment.
  */
 export async function streamMode<Item, Data>(
   seat: Seat<Item, Data>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<void> {
   while (seat.mayAct(signal)) {
     const feed = new StreamFeed(seat, signal)
     try {
       await feed.run()
-      if (signal.aborted) return seat.held.holds() && !seat.hasFailed
+      if (signal.aborted) return
     } catch (error) {
-      if (!seat.held.holds()) return false
+      if (!seat.held.holds()) return
       seat.report(error)
       await pause(seat.scope.clock, RETRY_AFTER_MS, signal)
     }
   }
-  return false
 }
 
 class StreamFeed<Item, Data> {
@@ -48,6 +53,10 @@ class StreamFeed<Item, Data> {
   #unnoted = 0
   #first: Promise<void> | undefined
   #broken = ''
+  /** Whether anything was given to the handler, or known to be handled, since the stream was entered. */
+  #hasBegun: boolean
+  /** Events behind the place were removed before anything was handled there: the source still has them. */
+  #hasLostPlace = false
   #idleSinceMs: number | undefined
 
   constructor(seat: Seat<Item, Data>, signal: AbortSignal) {
@@ -55,14 +64,21 @@ class StreamFeed<Item, Data> {
     this.#signal = signal
     this.#cut = parseCut(seat.stored.cut)
     this.#notedId = seat.stored.notedId
+    this.#hasBegun = seat.stored.notedId !== seat.stored.startId
   }
 
   async run(): Promise<void> {
     const { millrace, stream, options } = this.#seat.scope
     this.#seat.position.beginPage()
+    if (await this.#hasLostSome()) {
+      await this.#leave('retention has removed events that were not handled')
+      // Whoever watches sees that, and ends this mode.
+      await pause(this.#seat.scope.clock, WITHOUT_END_MS, this.#signal)
+      return
+    }
     const consumer = millrace.consumer(stream, {
       name: options.name,
-      from: { id: this.#seat.stored.startId === '' ? '0-0' : this.#seat.stored.startId },
+      from: { id: startOf(this.#seat.stored.startId) },
       leaseMs: options.leaseMs,
     })
     const offs = [
@@ -92,6 +108,7 @@ class StreamFeed<Item, Data> {
       await seat.handle(seat.scope.options.itemOf(event, again), again)
       return
     }
+    this.#hasBegun = true
     this.#first ??= this.#catchUp(event.id)
     await this.#first
     this.#settlePending(event.id)
@@ -119,19 +136,36 @@ class StreamFeed<Item, Data> {
 
   /** Refuses to start anything once another mode or another process may act; the Consumer is closing then. */
   #assertActing(): void {
-    if (this.#seat.mayAct(this.#signal) && !this.#mustFallBack) return
+    if (this.#seat.mayAct(this.#signal) && !this.#mustLeave) return
     throw new PollAdapterError('STATE_INVALID', 'This poller is not fed by the stream any more')
   }
 
   /** Whatever came now would hide what is missing before it. */
-  get #mustFallBack(): boolean {
-    return this.#broken !== '' && this.#seat.stored.record.state === 'stream-with-fallback'
+  get #mustLeave(): boolean {
+    return this.#broken !== '' && (this.#hasLostPlace || this.#mayFallBack)
+  }
+
+  get #mayFallBack(): boolean {
+    return this.#seat.stored.record.state === 'stream-with-fallback'
+  }
+
+  /**
+   * Whether events behind the position are gone that can still be polled. The Consumer tells of that as well, but only
+   * once, perhaps to a process that died before it did anything about it.
+   */
+  async #hasLostSome(): Promise<boolean> {
+    if (this.#hasBegun && !this.#mayFallBack) return false
+    const { millrace, stream } = this.#seat.scope
+    const { trimmed } = await millrace.inspect(stream, { signal: this.#signal })
+    return trimmed !== '' && compareIds(startOf(this.#notedId), trimmed) < 0
   }
 
   /** What was handled under an earlier hold counts, too, up to the first event of this one. */
   async #catchUp(firstId: string): Promise<void> {
-    if (compareIds(this.#notedId === '' ? '0-0' : this.#notedId, firstId) >= 0) return
-    await absorb(this.#seat, this.#notedId, (id) => compareIds(id, firstId) < 0, this.#signal)
+    if (compareIds(this.#notedId === '' ? '0-0' : this.#notedId, firstId) < 0) {
+      await absorb(this.#seat, this.#notedId, (id) => compareIds(id, firstId) < 0, this.#signal)
+    }
+    this.#seat.isCaughtUp = true
   }
 
   /** The consumer has gone past it: it was moved to the dead letters, or given up otherwise. */
@@ -186,8 +220,13 @@ class StreamFeed<Item, Data> {
   }
 
   async #checkHealth(consumer: Consumer<Data>, stopped: string): Promise<void> {
-    const { scope, stored } = this.#seat
-    if (this.#signal.aborted || stored.record.state !== 'stream-with-fallback') return
+    const { scope } = this.#seat
+    if (this.#signal.aborted) return
+    if (!this.#mayFallBack) {
+      const isThere = this.#seat.stored.startId !== ''
+      if (this.#hasLostPlace && isThere) await this.#leave(this.#broken)
+      return
+    }
     const nowMs = scope.clock.monotonicMs()
     if (consumer.state.is === 'holding') this.#idleSinceMs = undefined
     else this.#idleSinceMs ??= nowMs
@@ -203,6 +242,19 @@ class StreamFeed<Item, Data> {
     if (reason !== '') await this.#seat.setFallback(reason, this.#signal)
   }
 
+  /** Polling goes on where it was; the switch is tried again, waiting with the reason where it has to. */
+  async #leave(reason: string): Promise<void> {
+    if (this.#mayFallBack) {
+      await this.#seat.setFallback(reason, this.#signal)
+      return
+    }
+    const { epoch } = this.#seat.stored.record
+    const nothing = { cut: '', startId: '', notedId: '' }
+    this.#notedId = ''
+    await this.#seat.note({ ...nothing, mode: 'poll', actingEpoch: String(epoch - 1) })
+    tellSwitched(this.#seat, 'stream', 'poll')
+  }
+
   /** Events that are gone can still be polled, as long as the position has not passed them. */
   #watchForBreaks(consumer: Consumer<Data>): (() => void)[] {
     const { stream, options } = this.#seat.scope
@@ -210,17 +262,23 @@ class StreamFeed<Item, Data> {
       fact.stream === stream.name && fact.name === options.name
     const breaks = (reason: string): void => {
       this.#broken = reason
-      if (this.#mustFallBack) consumer.pause('broken')
+      if (this.#mustLeave) consumer.pause('broken')
     }
     return [
       channels.positionChanged.subscribe((fact) => {
         if (isOurs(fact) && fact.change === 'recreated') breaks('the stream was created anew')
       }),
       channels.gap.subscribe((fact) => {
-        if (isOurs(fact)) breaks(`retention has removed ${fact.events} events unread`)
+        if (!isOurs(fact)) return
+        this.#hasLostPlace = !this.#hasBegun
+        breaks(`retention has removed ${fact.events} events unread`)
       }),
     ]
   }
+}
+
+function startOf(startId: string): string {
+  return startId === '' || startId === '0-0' ? BEFORE_ALL : startId
 }
 
 /** An event of a producer that does not take part: it is handled, and says nothing about the position. */
