@@ -1,6 +1,6 @@
 import type { PathName } from './generation.ts'
 
-export type FigureName = 'clientCpuUs' | 'perSecond' | 'redisCpuUs'
+type FigureName = 'clientCpuUs' | 'perSecond' | 'redisCpuUs'
 
 /** A ratio to a floor that is watched. */
 export interface Watched {
