@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { defineStream, UnrecoverableError } from '@millrace/runtime'
+import { channels, defineStream, UnrecoverableError } from '@millrace/runtime'
 import { waitFor } from '@millrace/testkit'
 import {
   createBridge,
@@ -377,6 +377,44 @@ describe('a poller in stream-with-fallback', () => {
     ])
     const who = (await board.migration.audit('board')).map((line) => line.who)
     expect(who).toEqual(['millrace', 'millrace', 'ada'])
+  })
+
+  it('polls what retention has removed, also where a process died that was told of it', async () => {
+    const board = await Board.open(bed)
+    const bridge = board.bridge()
+    for (let n = 0; n < 6; n++) board.source.change('LX1')
+    await waitFor(async () => (await bed.stored(board.stream)).length === 6, {
+      describe: 'all events',
+    })
+    const [first = '', second = ''] = (await bed.stored(board.stream)).map(({ id }) => id)
+    await board.millrace.admin(board.stream).trim({ to: { length: 2 } })
+    // What such a process leaves: its Consumer stands before what was removed, and does not tell of it again.
+    const died = (await bed.open()).consumer(board.stream, { name: 'board', from: { id: second } })
+    const told = bed.gather(channels.gap)
+    died.start(() => Promise.withResolvers<never>().promise)
+    await waitFor(
+      async () =>
+        told.length > 0 &&
+        (await bed.redis.hget(`${bed.key(board.stream)}:state:board`, 'gap')) === '',
+      { describe: 'the gap to be told of' },
+    )
+    await died.close({ deadlineMs: 0 })
+    await bed.redis.hset(`${bed.key(board.stream)}:x:poll:migration:board`, {
+      ...{ state: 'stream-with-fallback', epoch: 1, mode: 'stream', actingEpoch: 1 },
+      ...{ kind: 'exact', consumer: '1', step: 1, cursor: '2', startId: first, notedId: second },
+    })
+    board.poller({ healthyAfterMs: 100 })
+    await waitFor(() => board.handled.length === 4, { describe: 'everything' })
+    await board.actsAs('stream')
+    board.source.change('LX1')
+    await waitFor(() => board.handled.length === 5, { describe: 'what came later' })
+    expect(board.handled.map(({ id, via }) => [id, via])).toEqual([
+      ...[3, 4, 5, 6].map((version) => [`LX1@${version}`, 'poll']),
+      ['LX1@7', 'stream'],
+    ])
+    const whys = (await board.migration.audit('board')).map(({ why }) => why)
+    expect(whys.at(-1)).toContain('retention has removed')
+    await bridge.close()
   })
 
   it('polls what was lost when the stream is deleted', async () => {
