@@ -172,7 +172,7 @@ describe('the order of publishing', () => {
     expect(await codeOf(failed)).toBe('BLOB_STORE_FAILED')
     const giveUp = new AbortController()
     const aborted = millrace.publish(stream, { n: 1, text: text(2_000) }, { signal: giveUp.signal })
-    const late = millrace.publish(stream, { n: 2, text: text(2_000) }, { deadlineMs: 200 })
+    const late = millrace.publish(stream, { n: 2, text: text(2_000) }, { deadlineMs: 1_000 })
     const behind = millrace.publish(stream, { n: 3, text: '' })
     await waitFor(() => puts === 3, { describe: 'both to be on their way' })
     giveUp.abort()

@@ -43,7 +43,7 @@ it('consumers of every kind lose nothing and keep the order while connections, s
   const publisher = await bed.open()
   // Two processes, as it were, with a consumer of each kind: one holds, the other stands by.
   for (const _ of range(2)) {
-    const millrace = await bed.open({ sameHostTakeover: false, deadlineMs: 400 })
+    const millrace = await bed.open({ sameHostTakeover: false, deadlineMs: 1_000 })
     for (const [name, plan] of Object.entries(PLANS)) {
       millrace
         .consumer(stream, { name, leaseMs: 500, latencyBudgetMs: 0, ...plan })

@@ -39,7 +39,7 @@ describe('Faults of connections and of the server', () => {
   )
 
   it('outlasts an outage of any kind', async () => {
-    const millrace = await bed.open({ deadlineMs: 300 })
+    const millrace = await bed.open({ deadlineMs: 1_000 })
     const stream = bed.stream()
     const recorder = createDeliveryRecorder({ order: 'stream' })
     const consumer = millrace
@@ -68,7 +68,7 @@ describe('Faults of connections and of the server', () => {
 
   it('goes on after a network that swallowed everything, without anybody being told', async () => {
     const proxy = await bed.proxy()
-    const millrace = await bed.open({ deadlineMs: 500 }, proxy.url)
+    const millrace = await bed.open({ deadlineMs: 1_000 }, proxy.url)
     const stream = bed.stream()
     const handled: number[] = []
     const consumer = millrace

@@ -182,7 +182,7 @@ describe('The lease of a consumer', () => {
 
   it('aborts running handlers before anybody else may hold it, and never runs an event beside an earlier run of it', async () => {
     const proxy = await bed.proxy()
-    const cutOff = await bed.open({ sameHostTakeover: false, deadlineMs: 300 }, proxy.url)
+    const cutOff = await bed.open({ sameHostTakeover: false, deadlineMs: 1_000 }, proxy.url)
     const stream = bed.stream()
     await bed.append(stream, 1)
     const log: string[] = []

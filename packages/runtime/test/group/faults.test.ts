@@ -287,7 +287,7 @@ describe('a group', () => {
     const stream = bed.stream()
     await using own = await GroupTestbed.start(['--appendonly', 'yes'])
     const seen: string[] = []
-    const group = own.group(own.core({ deadlineMs: 300 }), stream, { name: 'g', leaseMs: 1_000 })
+    const group = own.group(own.core({ deadlineMs: 1_000 }), stream, { name: 'g', leaseMs: 1_000 })
     group.start(({ id }) => {
       seen.push(id)
     })
