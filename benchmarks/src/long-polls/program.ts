@@ -11,7 +11,7 @@ export type AnsweringProgram = {
   readonly spent: (nothing: null) => Promise<{ readonly cpuMs: number }>
 }
 
-export interface PollTask {
+interface PollTask {
   readonly url: string
   readonly pollers: number
   readonly events: number

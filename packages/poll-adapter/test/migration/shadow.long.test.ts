@@ -113,6 +113,7 @@ describe('a shadow', { timeout: 90_000 }, () => {
         }
       },
       ({ matched, onlyStream }) => matched + onlyStream >= 3_100,
+      15_000,
     )
     expect(report).toMatchObject({ matched: 3_097, onlyStream: 3, onlyPoll: 0 })
     expect(report.examples.map(({ what }) => what)).toEqual(Array(3).fill('only-stream'))
