@@ -25,6 +25,9 @@ export type Reply =
 const CONNECT_TIMEOUT_MS = 2_000
 const REPLY_TIMEOUT_MS = 4_000
 
+/** How many lots in a row may fail for want of a connection. */
+const MOST_CUT = 2
+
 /** One server that streams are read from. It connects when it is asked, and again when it is asked next. */
 export class FleetNode {
   readonly name: string
@@ -69,8 +72,15 @@ export class FleetNode {
     microsOf: (command: Command, index: number) => number = expectedMicros,
   ): Promise<Reply[]> {
     const replies: Reply[] = []
+    let cut = 0
     for (const { from, to } of lotsOf(commands.map(microsOf), this.#maxBusyMicros)) {
-      replies.push(...(await this.#runTogether(commands.slice(from, to), signal)))
+      const lot = await this.#runTogether(commands.slice(from, to), signal)
+      replies.push(...lot)
+      const last = lot.at(-1)
+      cut = last?.failure === 'connection' ? cut + 1 : 0
+      // A connection that was cut is made again for the next lot. A server that has gone is not tried for each.
+      if (last?.failure !== 'connection' || cut < MOST_CUT) continue
+      return [...replies, ...commands.slice(to).map(() => last)]
     }
     return replies
   }

@@ -4,7 +4,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expectNoLeaks, startCluster, startRedis, startSentinel, waitFor } from '@millrace/testkit'
+import {
+  expectNoLeaks,
+  startCluster,
+  startFaultProxy,
+  startRedis,
+  startSentinel,
+  waitFor,
+} from '@millrace/testkit'
 import { describe, expect, it } from 'vitest'
 import { FleetExporter } from '../../src/fleet/fleet-exporter.ts'
 import { serveFleet } from '../../src/fleet/serve-fleet.ts'
@@ -151,6 +158,40 @@ describe('The fleet exporter in front of', () => {
     expect((await fetch(`${http.url}/metrics`, { method: 'POST' })).status).toBe(405)
     await http.close()
     await expectNoLeaks(redis)
+  })
+
+  it('a server is sent nothing more while a lot is not answered', async () => {
+    await using redis = await startRedis()
+    const admin = redis.client()
+    for (let n = 0; n < 60; n++) await admin.xadd(`mr:{s-${n}}s-${n}`, '*', 'data', '1')
+    await admin.config('RESETSTAT')
+    await using proxy = await startFaultProxy(redis)
+    // From the first answer about a stream on, none arrives.
+    void proxy.dropNextReply(([name = '']) => {
+      if (name.toLowerCase() === 'xinfo') proxy.blackhole('both')
+      return false
+    })
+    await using exporter = new FleetExporter({ redis: proxy.url, deadlineMs: 1_000 })
+    await exporter.snapshot()
+    const stats = await admin.info('commandstats')
+    const calls = Number(/cmdstat_xinfo\|stream:calls=(\d+)/.exec(stats)?.[1])
+    expect(calls).toBeGreaterThan(0)
+    expect(calls).toBeLessThanOrEqual(3)
+  })
+
+  it('a server whose connection is cut in the middle of a scrape is read on over another', async () => {
+    await using redis = await startRedis()
+    const admin = redis.client()
+    for (let n = 0; n < 60; n++) await admin.xadd(`mr:{s-${n}}s-${n}`, '*', 'data', '1')
+    await using proxy = await startFaultProxy(redis)
+    await using exporter = new FleetExporter({ redis: proxy.url })
+    const lost = proxy.dropNextReply(([name = '']) => name.toLowerCase() === 'xinfo')
+    const { streams, nodes } = await exporter.snapshot()
+    await lost
+    expect(nodes[0]?.isUp).toBe(true)
+    expect(streams.length).toBeLessThan(60)
+    expect(streams.length).toBeGreaterThanOrEqual(57)
+    expect((await exporter.snapshot()).streams).toHaveLength(60)
   })
 
   it('a server that accepts and never answers is given up after the deadline', async () => {

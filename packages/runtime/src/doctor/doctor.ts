@@ -58,7 +58,7 @@ export async function examineServer(
   core: Core,
   { durability, signal }: Looking,
 ): Promise<DoctorReport> {
-  if (durability !== undefined) throwProblems('doctor', durabilityProblems(durability))
+  throwProblems('doctor', problemsOf(durability))
   const wanted = durability === undefined ? undefined : resolveDurability(durability)
   const { tag, stream } = core.keysOf(ANY_STREAM)
   try {
@@ -77,6 +77,12 @@ export async function examineServer(
     if (!isMillraceError(error) || error.code === 'ABORTED') throw error
     return reportOf([finding('access', 'critical', error.message, errorCodes[error.code].remedy)])
   }
+}
+
+function problemsOf(durability: unknown): string[] {
+  if (durability === undefined) return []
+  if (typeof durability !== 'object' || durability === null) return ['durability must be an object']
+  return durabilityProblems(durability)
 }
 
 function reportOf(findings: readonly Finding[]): DoctorReport {
