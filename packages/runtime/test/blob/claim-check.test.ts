@@ -198,7 +198,7 @@ test('a producer with a spool stores payloads while Redis is away, once it has b
   expect((await producer.publish({ n: 0, text: text(2_000) })).stored).toBe('stream')
   await proxy.refuse()
   proxy.resetAll()
-  const spooled = await producer.publish({ n: 1, text: text(2_000) })
+  const spooled = await producer.publish({ n: 1, text: text(2_000) }, { deadlineMs: 60_000 })
   expect(spooled.stored).toBe('spool')
   expect(await filesIn(path)).toHaveLength(2)
   await proxy.heal()
