@@ -147,7 +147,7 @@ describe('While Redis is away', () => {
     )
     const proxy = await startFaultProxy(bed.server)
     bed.onClose(() => proxy[Symbol.asyncDispose]())
-    const millrace = await bed.open({ deadlineMs: 500 }, proxy.url)
+    const millrace = await bed.open({ deadlineMs: 1_000 }, proxy.url)
     const feed = openFeed(bed, millrace, stream, { memoryEvents: 2 })
     const { cursor } = await pollAll(feed)
     proxy.blackhole('both')
