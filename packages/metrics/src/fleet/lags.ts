@@ -1,3 +1,4 @@
+import { compareIds } from '@millrace/runtime'
 import type { ReadStream } from './read-stream.ts'
 import {
   type Count,
@@ -52,11 +53,15 @@ export async function measureLags(
 /** What figures tell. */
 function take({ stream, group, memory, decision }: Open): void {
   if (decision.kind === 'unknown') {
-    memory.lag = { events: decision.estimate, known: false, oldestId: oldestOf(memory, group) }
+    memory.lag = {
+      events: decision.estimate,
+      known: false,
+      oldestId: oldestOf(stream, memory, group),
+    }
     memory.proof = undefined
     return
   }
-  const { events, isVerified, oldestId = oldestOf(memory, group) } = decision
+  const { events, isVerified, oldestId = oldestOf(stream, memory, group) } = decision
   memory.lag = { events, known: true, oldestId }
   memory.proof = { reader: readerOf(group), stream: figuresOf(stream), events, isVerified }
   if (events === 0) memory.caughtUpMs = stream.nowMs
@@ -96,7 +101,7 @@ async function count(
 function takeCount({ stream, group, memory }: Open, { events, firstId }: Count): void {
   memory.lag = { events, known: true, oldestId: firstId }
   memory.countTurnMs = stream.nowMs
-  memory.oldest = { position: group.position, id: firstId }
+  memory.oldest = { position: group.position, id: firstId, gone: goneFrom(stream) }
   memory.proof = {
     reader: readerOf(group),
     stream: figuresOf(stream),
@@ -106,10 +111,22 @@ function takeCount({ stream, group, memory }: Open, { events, firstId }: Count):
   if (events === 0) memory.caughtUpMs = stream.nowMs
 }
 
-/** The first event after a position that was counted before and has not moved. */
-function oldestOf(memory: GroupMemory, { position }: GroupReading): string | undefined {
-  const { oldest } = memory
-  return oldest?.position === position && oldest.id !== '' ? oldest.id : undefined
+/** The first event after a position that was counted before and has not moved, if it is still there. */
+function oldestOf(
+  stream: ReadStream,
+  { oldest }: GroupMemory,
+  { position }: GroupReading,
+): string | undefined {
+  if (oldest?.position !== position || oldest.id === '') return undefined
+  const { firstId, maxDeletedId } = stream.reading
+  const isTrimmed = compareIds(firstId, oldest.id) > 0
+  // Deletions leave their greatest id, so below it only their number tells that there were none.
+  const isDeleted = compareIds(maxDeletedId, oldest.id) >= 0 && goneFrom(stream) !== oldest.gone
+  return isTrimmed || isDeleted ? undefined : oldest.id
+}
+
+function goneFrom({ reading }: ReadStream): number {
+  return reading.entriesAdded - reading.length
 }
 
 function readerOf({ position, entriesRead }: GroupReading): {

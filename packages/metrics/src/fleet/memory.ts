@@ -42,8 +42,8 @@ export class GroupMemory {
   caughtUpMs = 0
   /** When it last had its turn of being counted, by the server's clock. */
   countTurnMs = 0
-  /** The first event after a position, as it was counted. */
-  oldest: { readonly position: string; readonly id: string } | undefined
+  /** The first event after a position, as it was counted, and how many the stream had lost by then. */
+  oldest: { readonly position: string; readonly id: string; readonly gone: number } | undefined
   state: ReaderState | undefined
   manning: Manning | undefined
   readonly beats: BeatWatch = new BeatWatch()

@@ -188,6 +188,22 @@ for (const { title, binary, reason } of await testServers()) {
       }
     }
 
+    it('has the age of the first that is left when the first unread one was deleted', async () => {
+      const nowMs = Date.now()
+      const agoIds = [60_000, 50_000, 40_000, 30_000].map((ms) => `${nowMs - ms}-0`)
+      const [first = '', second = '', third = '', fourth = ''] = agoIds
+      await redis.xgroup('CREATE', KEY, 'g', '0', 'MKSTREAM')
+      for (const id of [first, second, third]) await redis.xadd(KEY, id, 'n', 1)
+      await read(1)
+      await expectTruth()
+      await redis.xdel(KEY, second)
+      await expectTruth()
+      await redis.xdel(KEY, third)
+      await expectTruth()
+      await redis.xadd(KEY, fourth, 'n', 1)
+      await expectTruth()
+    })
+
     it('is right after any sequence of these', { timeout: 120_000 }, async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
