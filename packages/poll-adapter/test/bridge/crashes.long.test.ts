@@ -31,7 +31,10 @@ async function underFire(
       const isLate = kind === 'overlap' && n % 10 === 9
       source.change(`LX${n % 7}`, source.lastSeq + (isLate ? -1 : 2))
     }
-    await waitFor(async () => (await length()) > before, { describe: 'some of the news' })
+    await waitFor(async () => (await length()) > before, {
+      describe: `some of the news (seed ${seed})`,
+      timeoutMs: 60_000,
+    })
     await new Promise((resolve) => setTimeout(resolve, random() * 30))
     await strike(children, start)
   }
@@ -64,20 +67,20 @@ describe('a bridge whose processes are killed at random moments', () => {
   it('puts each change of an exact source into the stream exactly once, in order', async () => {
     const { source, stored } = await underFire('exact', 12, killOne)
     expect(stored).toEqual(source)
-  }, 90_000)
+  }, 180_000)
 
   it('puts each change of a source with late commits into the stream exactly once', async () => {
     const { source, stored } = await underFire('overlap', 8, killOne)
     expect(stored.length).toBe(source.length)
     expect(new Set(stored.map(idOf))).toEqual(new Set(source.map(idOf)))
-  }, 90_000)
+  }, 180_000)
 
   it('puts no version of an item of a snapshot into the stream twice, and every last one', async () => {
     const { source, stored } = await underFire('snapshot', 8, killOne)
     const ids = stored.map(idOf)
     expect(new Set(ids).size).toBe(ids.length)
     expect(ids).toEqual(expect.arrayContaining(source.map(idOf)))
-  }, 90_000)
+  }, 180_000)
 })
 
 describe('a bridge whose process is stopped and wakes up later', () => {
@@ -94,5 +97,5 @@ describe('a bridge whose process is stopped and wakes up later', () => {
     })
     for (const child of stopped) child.signal('SIGCONT')
     expect(stored).toEqual(source)
-  }, 90_000)
+  }, 180_000)
 })
