@@ -9,8 +9,8 @@ import { spoolDirectory } from '../producer/spool/spool-rig.ts'
 
 const bed = useRedis()
 
-const MARKS = { lagEvents: { low: 150, high: 500, critical: 1_000 } } as const
-const EVENTS = 3_000
+const MARKS = { lagEvents: { low: 300, high: 1_000, critical: 2_000 } } as const
+const EVENTS = 6_000
 // Figures are asked for at most every 25 ms, so what passes meanwhile has to be less than the bound leaves.
 const AT_ONCE = 8
 /** Few on their way, so that the bound is not passed by what cannot be held back. */
