@@ -37,7 +37,7 @@ export async function handOver<Item, Data>(
   if (to === 'shadow' && from !== 'shadow') fields['report'] = ''
   if (from === 'stream' && to !== 'stream') {
     await leaveStream(seat, signal)
-    Object.assign(fields, { cut: '', startId: '', notedId: '' })
+    Object.assign(fields, { cut: '', startId: '', notedId: '', consumer: '1' })
   }
   if (from !== 'stream' && to === 'stream') {
     const entry = await enterStream(seat, signal)
@@ -45,7 +45,8 @@ export async function handOver<Item, Data>(
     Object.assign(fields, entry)
   }
   await seat.note(fields)
-  seat.isCaughtUp = true
+  // From one state of the stream to another nothing was caught up with.
+  if (from !== 'stream' || to !== 'stream') seat.isCaughtUp = true
   tellSwitched(seat, from, to)
   if (from === 'stream' && to !== 'stream') await forgetConsumer(seat, signal)
   return ''

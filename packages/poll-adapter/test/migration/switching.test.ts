@@ -6,6 +6,7 @@ import {
   createMigration,
   createPoller,
   defineSource,
+  type MigrationState,
   pollChannels,
 } from '@millrace/poll-adapter'
 import { flightsOver } from '../flight-kinds.ts'
@@ -269,7 +270,7 @@ describe('a poller whose process died before it could store what the stream had 
         ...{ name: 'board', source, intervalMs: 10, lookEveryMs: 20, leaseMs: 600 },
         handler: (item) => handled.push(item?.gate),
       }).start()
-    const inForce = async (state: 'poll' | 'stream'): Promise<void> => {
+    const inForce = async (state: MigrationState): Promise<void> => {
       await waitFor(async () => (await migration.look('board')).capability !== undefined, {
         describe: 'the poller to run',
       })
@@ -298,6 +299,7 @@ describe('a poller whose process died before it could store what the stream had 
     gate = 'A1'
     const second = start()
     await waitFor(() => second.acting === 'stream', { describe: 'the next process to act' })
+    await inForce('stream-with-fallback')
     await inForce('poll')
     await until('A1')
     expect(handled).toEqual(['A1', 'B2', 'A1'])
