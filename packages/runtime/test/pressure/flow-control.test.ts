@@ -77,11 +77,11 @@ it('fast, slow, paused and forgotten readers side by side hold no more than each
     describe: 'the fast ones to have everything',
     timeoutMs: 30_000,
   })
-  const held = heldMiB() - before
   for (const name of ['paused-1', 'paused-2', 'paused-3']) expect(seen(name)).toBe(0)
   expect((EVENTS * EVENT_BYTES) / MIB).toBeGreaterThan(75)
   // Ten readers with one MiB each, what is read ahead for all of them, and a read or page on its way for each.
-  expect(held).toBeLessThan(32)
+  // What sockets brought goes only with the collection after the next.
+  await waitFor(() => heldMiB() - before < 32, { describe: 'what is held to be within bounds' })
 
   for (const consumer of consumers) consumer.resume('backpressure')
   const everybody = [...consumers, ...members].map(({ name }) => name)
