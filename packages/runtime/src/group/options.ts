@@ -40,7 +40,7 @@ export interface GroupOptions {
   /**
    * The greatest number of events that this member may hold unhandled. It reads fewer while its
    * handlers are slow. Too low: throughput suffers. Too high: one member hoards what others could do.
-   * @defaultValue 1_000
+   * @defaultValue 2_000
    */
   readonly prefetch?: number
   /**
@@ -51,7 +51,7 @@ export interface GroupOptions {
   /**
    * The greatest number of events that wait for their next attempt, or that were claimed from other
    * members and wait for their turn; above it nothing new is read. They are kept without payload.
-   * @defaultValue 1_000
+   * @defaultValue 2_000
    */
   readonly maxParked?: number
   /**
@@ -118,7 +118,7 @@ const defaults = Object.freeze({
   concurrency: 1,
   from: 'earliest',
   leaseMs: 4_000,
-  prefetch: 1_000,
+  prefetch: 2_000,
   maxInFlightBytes: 8 * 1024 * 1024,
   maxParked: 1_000,
   handlerTimeoutMs: 300_000,
