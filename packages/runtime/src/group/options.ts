@@ -51,7 +51,7 @@ export interface GroupOptions {
   /**
    * The greatest number of events that wait for their next attempt, or that were claimed from other
    * members and wait for their turn; above it nothing new is read. They are kept without payload.
-   * @defaultValue 2_000
+   * @defaultValue 1_000
    */
   readonly maxParked?: number
   /**
