@@ -69,10 +69,13 @@ describe('the dispatcher', () => {
 
   it('starts nothing once the lease is no longer certain', () => {
     const started: string[] = []
-    const { dispatcher, expire } = bench(({ id }) => {
-      started.push(id)
-      if (started.length === 2) expire()
-    })
+    const { dispatcher, expire } = bench(
+      ({ id }) => {
+        started.push(id)
+        if (started.length === 2) expire()
+      },
+      { clock: stillClock },
+    )
     for (let n = 1; n <= 4; n++) dispatcher.enqueue(ready(`${n}-0`))
     dispatcher.pump()
     expect(started).toEqual(['1-0', '2-0'])
