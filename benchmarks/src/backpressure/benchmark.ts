@@ -16,7 +16,7 @@ import { greatest, growth, type PolicyRun, runPolicy, seriesOf } from './run-pol
  * - Each policy has a server and two processes of its own; all run side by side for the whole time, so
  *   they share the machine.
  * - Each second: length of the stream, memory of Redis, resident memory of both processes. The greatest
- *   of each is held against a bound, and the last fifth of the run against the second: at most a quarter
+ *   of each is held against a bound, and that of the second half against that of the first: at most a quarter
  *   more in a run of ten minutes, and twice as much in a shorter one, in which heaps are still growing.
  * - In the end the producer stops, the group is let go, and the events are counted. An event is either
  *   acknowledged while it is pending, or it has expired: `unaccounted` is by how much the two together differ

@@ -95,10 +95,10 @@ describeConformance('At least once', (bed) => {
     const changes = bed.gather(channels.positionChanged)
     const seen: Record<string, number[]> = { board: [], pool: [] }
     millrace
-      .consumer(stream, { name: 'board', leaseMs: 600 })
+      .consumer(stream, { name: 'board', leaseMs: 2_000 })
       .start(({ data }) => void seen['board']?.push(data.n))
     millrace
-      .consumerGroup(stream, { name: 'pool', leaseMs: 600 })
+      .consumerGroup(stream, { name: 'pool', leaseMs: 2_000 })
       .start(({ data }) => void seen['pool']?.push(data.n))
     await millrace.publish(stream, readings(10))
     await waitFor(async () => seen['board']?.length === 10 && seen['pool']?.length === 10, {
