@@ -2,6 +2,7 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { messageOf, MillraceError } from '../errors.ts'
 import type { HostPort } from './options.ts'
 import { fromRedis, troubleOf } from './redis-errors.ts'
+import { StreamReads } from './stream-reads.ts'
 
 /** What a connection is for; `docs/guarantees.md` has the formula of how many there are. */
 export type Purpose = 'control' | 'data' | 'discovery' | 'durable' | 'group' | 'tail'
@@ -14,6 +15,8 @@ export type Purpose = 'control' | 'data' | 'discovery' | 'durable' | 'group' | '
 export interface Session {
   readonly purpose: Purpose
   readonly client: Redis
+  /** For connections that read streams and do nothing else meanwhile. */
+  readonly reads: StreamReads
   /** The connection's id in Redis, for CLIENT UNBLOCK and CLIENT KILL. */
   readonly clientId: number
   readonly server: ServerIdentity
@@ -96,6 +99,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     return {
       purpose: options.purpose,
       client,
+      reads: new StreamReads(client),
       clientId,
       server,
       peer: { host: client.stream.remoteAddress ?? '', port: client.stream.remotePort ?? 0 },

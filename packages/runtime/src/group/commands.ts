@@ -305,25 +305,11 @@ export class GroupCommands {
   ): Promise<readonly RawEntry[]> {
     const { name: group } = this.#options
     const { blockMs } = this.#core.options
-    const reply = (await command(
-      session,
-      binary,
-      'xreadgroup',
-      ...[
-        'GROUP',
-        group,
-        identity.name,
-        'COUNT',
-        most,
-        'BLOCK',
-        blockMs,
-        'STREAMS',
-        this.keys.stream,
-        '>',
-      ],
-    )) as readonly (readonly [unknown, unknown])[] | null
-    const first = reply?.[0]
-    return first === undefined ? [] : rawEntries(first[1], binary)
+    const reply = await session.reads.read(binary, 'xreadgroup', [
+      ...['GROUP', group, identity.name, 'COUNT', most, 'BLOCK', blockMs],
+      ...['STREAMS', this.keys.stream, '>'],
+    ])
+    return reply?.[0]?.[1] ?? []
   }
 
   #caller({ name, token, stamp }: Identity): ScriptArgument[] {

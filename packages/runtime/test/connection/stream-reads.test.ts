@@ -1,0 +1,115 @@
+import { startRedis } from '@millrace/testkit'
+import { Redis, type RedisOptions } from 'ioredis'
+import { afterAll, describe, expect, it } from 'vitest'
+import { StreamReads } from '../../src/connection/stream-reads.ts'
+
+const server = await startRedis()
+afterAll(() => server[Symbol.asyncDispose]())
+
+/** A connection, its reads, and what the client itself has decoded of each. */
+async function connected(options: RedisOptions): Promise<{
+  readonly client: Redis
+  readonly reads: StreamReads
+  readonly byClient: unknown[]
+  [Symbol.dispose](): void
+}> {
+  const client = new Redis(server.url, { ...options, lazyConnect: true, retryStrategy: () => null })
+  client.on('error', () => undefined)
+  await client.connect()
+  await client.ping()
+  const byClient: unknown[] = []
+  for (const name of ['call', 'callBuffer'] as const) {
+    const send = client[name].bind(client) as (...args: unknown[]) => Promise<unknown>
+    Object.defineProperty(client, name, {
+      value: async (...args: unknown[]) => {
+        const reply = await send(...args)
+        byClient.push(reply)
+        return reply
+      },
+    })
+  }
+  const reads = new StreamReads(client)
+  return { client, reads, byClient, [Symbol.dispose]: () => client.disconnect() }
+}
+
+let keys = 0
+const newKey = (): string => `reads-${++keys}`
+
+describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
+  it('answer the entries of all streams, and spare the client the decoding', async () => {
+    using one = await connected({ protocol })
+    const [first, second, third] = [newKey(), newKey(), newKey()]
+    await one.client.xadd(first, '1-1', 'data', 'plain', 'h:who', 'größe')
+    await one.client.xadd(first, '1-2', 'data', 'x'.repeat(300_000))
+    await one.client.xadd(third, '2-1', 'data', '')
+    const args = ['COUNT', 10, 'STREAMS', first, second, third, '0', '0', '0']
+    const expected = [
+      [
+        first,
+        [
+          ['1-1', ['data', 'plain', 'h:who', 'größe']],
+          ['1-2', ['data', 'x'.repeat(300_000)]],
+        ],
+      ],
+      [third, [['2-1', ['data', '']]]],
+    ]
+    expect(await one.reads.read(false, 'xread', args)).toEqual(expected)
+    const bytes = await one.reads.read(true, 'xread', args)
+    expect(bytes?.[0]?.[1][0]).toEqual([
+      '1-1',
+      ['data', 'plain', 'h:who', 'größe'].map((text) => Buffer.from(text)),
+    ])
+    expect(one.byClient).toEqual([null, null])
+    expect(await one.client.ping()).toBe('PONG')
+  })
+
+  it('answer nothing when nothing came in time, or when they were unblocked', async () => {
+    using one = await connected({ protocol })
+    using other = await connected({ protocol })
+    const key = newKey()
+    const read = (blockMs: number): Promise<unknown> =>
+      one.reads.read(false, 'xread', ['BLOCK', blockMs, 'STREAMS', key, '$'])
+    expect(await read(1)).toBeUndefined()
+    const id = await one.client.client('ID')
+    const blocked = read(0)
+    while ((await other.client.client('UNBLOCK', id)) === 0) await other.client.ping()
+    expect(await blocked).toBeUndefined()
+    await one.client.xadd(key, '5-1', 'data', 'later')
+    const args = ['STREAMS', key, '0']
+    expect(await one.reads.read(false, 'xread', args)).toEqual([
+      [key, [['5-1', ['data', 'later']]]],
+    ])
+  })
+
+  it('fail as other commands do, and go on after that', async () => {
+    using one = await connected({ protocol })
+    const key = newKey()
+    const args = ['GROUP', 'g', 'one', 'COUNT', 5, 'STREAMS', key, '>']
+    await expect(one.reads.read(false, 'xreadgroup', args)).rejects.toThrow('NOGROUP')
+    await one.client.xadd(key, '1-1', 'data', 'a')
+    await one.client.xgroup('CREATE', key, 'g', '0')
+    const reply = await one.reads.read(false, 'xreadgroup', args)
+    expect(reply).toEqual([[key, [['1-1', ['data', 'a']]]]])
+  })
+
+  it('end with their connection', async () => {
+    using one = await connected({ protocol })
+    const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
+    one.client.disconnect()
+    await expect(blocked).rejects.toThrow('closed')
+  })
+
+  it('are left to a client that somebody else listens to', async () => {
+    using one = await connected({ protocol })
+    one.client.stream.on('data', () => undefined)
+    const key = newKey()
+    await one.client.xadd(key, '1-1', 'data', 'ä')
+    const reads = new StreamReads(one.client)
+    const expected = [[key, [['1-1', ['data', 'ä']]]]]
+    expect(await reads.read(false, 'xread', ['STREAMS', key, '0'])).toEqual(expected)
+    const [stream] = (await reads.read(true, 'xread', ['STREAMS', key, '0'])) ?? []
+    expect(stream?.[1]).toEqual([['1-1', [Buffer.from('data'), Buffer.from('ä')]]])
+    expect(one.byClient).toHaveLength(2)
+    expect(one.byClient).not.toContain(null)
+  })
+})
