@@ -1,4 +1,5 @@
 import { backpressure } from './backpressure/benchmark.ts'
+import { durability } from './durability/benchmark.ts'
 import { fanout } from './fanout/benchmark.ts'
 import type { Benchmark } from './harness/workbench.ts'
 import { latency } from './latency/benchmark.ts'
@@ -19,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   latency,
   fanout,
   loss,
+  durability,
   longPolls,
   metrics,
   peers,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { outputs, RESULTS, root, writtenPages } from '../../src/report/outputs.ts'
 import { isQuick, readResults } from '../../src/report/results.ts'
-import { sourcesOf, unmarkedFigures } from './unmarked-figures.ts'
+import { unmarkedFigures } from './unmarked-figures.ts'
 
 // What is committed: the results of the benchmarks, and the pages that are made of them.
 
@@ -26,9 +26,5 @@ describe.each(writtenPages())('%s', (path) => {
 
   test('has no measured figure without a marker that says where it comes from', () => {
     expect(unmarkedFigures(page)).toEqual([])
-  })
-
-  test('names only programs that there are as sources of other figures', () => {
-    expect(sourcesOf(page).filter((source) => !existsSync(join(root, source)))).toEqual([])
   })
 })

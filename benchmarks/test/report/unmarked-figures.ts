@@ -8,12 +8,6 @@ const FIGURE =
 const MEASURED =
   /\b(?:(?<!last )measured|measurements?|took|reach(?:es|ed)|median|p50|p95|p99|faster|slower|times as|throughput|CPU|overhead)\b/i
 
-/**
- * Below a heading: the figures up to the next heading come from this program of the repository, which is not
- * one of the benchmarks.
- */
-const MEASURED_BY = /<!-- measured by (\S+) -->/
-
 export interface Unmarked {
   readonly line: number
   readonly text: string
@@ -22,22 +16,13 @@ export interface Unmarked {
 /** Sentences and table rows with a figure that somebody seems to have measured, and that has no marker. */
 export function unmarkedFigures(page: string): Unmarked[] {
   const found: Unmarked[] = []
-  let exempt = false
   for (const { line, text } of blocksOf(withoutMarkers(page))) {
-    if (text.startsWith('#')) exempt = false
-    if (MEASURED_BY.test(text)) exempt = true
-    if (exempt) continue
     for (const unit of unitsOf(text)) {
       if (FIGURE.test(unit.replaceAll(/`[^`]*`/g, '')) && MEASURED.test(unit))
         found.push({ line, text: unit })
     }
   }
   return found
-}
-
-/** The programs that a page says its other figures come from. */
-export function sourcesOf(page: string): string[] {
-  return [...page.matchAll(new RegExp(MEASURED_BY, 'g'))].map(([, path]) => String(path))
 }
 
 /** Paragraphs, lists and tables with the number of their first line; fenced blocks are left out. */

@@ -24,6 +24,13 @@ const drawings: Readonly<Record<string, (result: Report) => Plot[]>> = {
       unit: 'ms',
       isOurs: (variant) => variant !== 'floor',
     }),
+  durability: (result) =>
+    bars(result, {
+      title: 'Lost of confirmed events in a round, at the median',
+      figure: 'lost',
+      unit: 'events',
+      isOurs: () => true,
+    }),
   recovery: (result) =>
     bars(result, {
       title: 'Until events flow again',
