@@ -1,5 +1,5 @@
 import { startRedis } from '@millrace/testkit'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it } from 'vitest'
 import { StreamReads } from '../../src/connection/stream-reads.ts'
 
@@ -7,13 +7,13 @@ const server = await startRedis()
 afterAll(() => server[Symbol.asyncDispose]())
 
 /** A connection, its reads, and what the client itself has decoded of each. */
-async function connected(options: RedisOptions): Promise<{
+async function connected(protocol: 2 | 3): Promise<{
   readonly client: Redis
   readonly reads: StreamReads
   readonly byClient: unknown[]
   [Symbol.dispose](): void
 }> {
-  const client = new Redis(server.url, { ...options, lazyConnect: true, retryStrategy: () => null })
+  const client = new Redis(server.url, { protocol, lazyConnect: true, retryStrategy: () => null })
   client.on('error', () => undefined)
   await client.connect()
   await client.ping()
@@ -37,7 +37,7 @@ const newKey = (): string => `reads-${++keys}`
 
 describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
   it('answer the entries of all streams, and spare the client the decoding', async () => {
-    using one = await connected({ protocol })
+    using one = await connected(protocol)
     const [first, second, third] = [newKey(), newKey(), newKey()]
     await one.client.xadd(first, '1-1', 'data', 'plain', 'h:who', 'größe')
     await one.client.xadd(first, '1-2', 'data', 'x'.repeat(300_000))
@@ -64,8 +64,8 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
   })
 
   it('answer nothing when nothing came in time, or when they were unblocked', async () => {
-    using one = await connected({ protocol })
-    using other = await connected({ protocol })
+    using one = await connected(protocol)
+    using other = await connected(protocol)
     const key = newKey()
     const read = (blockMs: number): Promise<unknown> =>
       one.reads.read(false, 'xread', ['BLOCK', blockMs, 'STREAMS', key, '$'])
@@ -82,7 +82,7 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
   })
 
   it('fail as other commands do, and go on after that', async () => {
-    using one = await connected({ protocol })
+    using one = await connected(protocol)
     const key = newKey()
     const args = ['GROUP', 'g', 'one', 'COUNT', 5, 'STREAMS', key, '>']
     await expect(one.reads.read(false, 'xreadgroup', args)).rejects.toThrow('NOGROUP')
@@ -93,14 +93,14 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
   })
 
   it('end with their connection', async () => {
-    using one = await connected({ protocol })
+    using one = await connected(protocol)
     const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
     one.client.disconnect()
     await expect(blocked).rejects.toThrow('closed')
   })
 
   it('are left to a client that somebody else listens to', async () => {
-    using one = await connected({ protocol })
+    using one = await connected(protocol)
     one.client.stream.on('data', () => undefined)
     const key = newKey()
     await one.client.xadd(key, '1-1', 'data', 'ä')
