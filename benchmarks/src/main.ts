@@ -3,6 +3,7 @@ import { benchmarks } from './benchmarks.ts'
 import { type Command, parseCommandLine, usage, UsageError } from './command-line.ts'
 import { describeEnvironment } from './harness/environment.ts'
 import { describe, type Report } from './harness/report.ts'
+import { resultText } from './harness/result-file.ts'
 import { type Benchmark, Workbench } from './harness/workbench.ts'
 import { Interrupted, listenForSignals } from './interruption.ts'
 
@@ -57,7 +58,7 @@ async function runBenchmark(command: Extract<Command, { is: 'run' }>): Promise<n
   const environment = describeEnvironment(bench.serverVersion)
   const findings = await Promise.race([benchmark.run(bench), interruption.asked])
   const report: Report = { benchmark: benchmark.name, ...findings, environment }
-  if (jsonPath !== undefined) await writeFile(jsonPath, `${JSON.stringify(report, null, 2)}\n`)
+  if (jsonPath !== undefined) await writeFile(jsonPath, resultText(report))
   console.log(describe(report))
   return report.criteria.every(({ pass }) => pass) ? 0 : 1
 }

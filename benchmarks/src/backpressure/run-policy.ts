@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import { startRedis } from '@millrace/testkit'
 import type { Series } from '../harness/plot.ts'
 import { startProgram } from '../harness/program-process.ts'
+import { thinned } from '../harness/thinned.ts'
 import { type PolicyName, policies } from './policies.ts'
 import type { GroupProgram, HandledSoFar, Produced, ProducerProgram } from './program.ts'
 
@@ -41,6 +42,8 @@ const LOOK_EVERY_MS = 1_000
 /** A server that would take more than this refuses: the bounds lie far below. */
 const MAX_MEMORY = '512mb'
 const MIB = 1_048_576
+/** As many as a plot shows. */
+const MOST_POINTS = 150
 /** How long working off what is left may take without any progress. */
 const STUCK_MS = 30_000
 
@@ -113,14 +116,17 @@ async function workedOff(
   return last
 }
 
-/** What is plotted, each with its bound. */
+/** What is plotted, each with its bound; so little that it can be committed. */
 export function seriesOf({ policy, looks }: PolicyRun): Series[] {
   const { bounds } = policies[policy]
   const over = (name: string, unit: string, figure: keyof Look, bound: number): Series => ({
     name: `${policy}: ${name}`,
     unit,
     bound,
-    points: looks.map((look) => [look.seconds, look[figure]]),
+    points: thinned(
+      looks.map((look) => [rounded(look.seconds), rounded(look[figure])]),
+      MOST_POINTS,
+    ),
   })
   return [
     over('stream length', 'events', 'events', bounds.events),
@@ -142,4 +148,8 @@ export function growth({ looks }: PolicyRun, figure: keyof Look): number {
   const half = Math.ceil(looks.length / 2)
   const of = (some: readonly Look[]): number => Math.max(...some.map((look) => look[figure]))
   return of(looks.slice(half)) / of(looks.slice(0, half))
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 10) / 10
 }

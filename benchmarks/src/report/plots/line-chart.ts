@@ -1,4 +1,5 @@
 import { figure } from '../../harness/figure.ts'
+import { thinned } from '../../harness/thinned.ts'
 import type { Axis, Line, LinePlot } from './plot.ts'
 import { type Scale, scaleOf } from './scale.ts'
 import { element, text, tip } from './svg.ts'
@@ -28,7 +29,7 @@ export function lineChart(plot: LinePlot): string {
 }
 
 function lineOf({ name, points }: Line, index: number, plot: LinePlot, x: Scale, y: Scale): string {
-  const shown = thinned(points)
+  const shown = thinned(points, MOST_POINTS)
   const places = shown.map(([px, py]) => [left(x.at(px)), top(y.at(py))] as const)
   const path = places.map(
     ([px, py], n) => `${n === 0 ? 'M' : 'L'}${px.toFixed(1)} ${py.toFixed(1)}`,
@@ -99,14 +100,4 @@ function left(share: number): number {
 
 function top(share: number): number {
   return area.bottom - share * (area.bottom - area.top)
-}
-
-function thinned(points: Line['points']): Line['points'] {
-  const every = Math.ceil(points.length / MOST_POINTS)
-  if (every <= 1) return points
-  return Array.from({ length: Math.ceil(points.length / every) }, (_, n) =>
-    points
-      .slice(n * every, (n + 1) * every)
-      .reduce((greatest, point) => (point[1] > greatest[1] ? point : greatest)),
-  )
 }
