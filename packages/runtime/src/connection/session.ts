@@ -56,6 +56,10 @@ export interface SessionOptions {
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const ended = new AbortController()
+  const socketTimeout =
+    options.blockMs === undefined
+      ? (options.replyTimeoutMs ?? REPLY_TIMEOUT_MS)
+      : options.blockMs + 1_500
   const client = new Redis({
     ...options.node,
     // The shapes of RESP2 on either protocol.
@@ -64,10 +68,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     connectionName: `${options.clientName}:${options.purpose}`,
     connectTimeout: options.connectTimeoutMs,
     // A half-open socket is only ever noticed by this timer, which runs while a reply is awaited.
-    socketTimeout:
-      options.blockMs === undefined
-        ? (options.replyTimeoutMs ?? REPLY_TIMEOUT_MS)
-        : options.blockMs + 1_500,
+    socketTimeout,
     // The client would send in-flight commands again after a reconnect, and so write twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -99,7 +100,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     return {
       purpose: options.purpose,
       client,
-      reads: new StreamReads(client),
+      reads: new StreamReads(client, ended.signal, socketTimeout),
       clientId,
       server,
       peer: { host: client.stream.remoteAddress ?? '', port: client.stream.remotePort ?? 0 },

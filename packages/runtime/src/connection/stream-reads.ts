@@ -1,24 +1,35 @@
 import type { Redis } from 'ioredis'
+import { onAbort } from '../lifecycle/signals.ts'
 import { type StreamReply, StreamReplyDecoder } from './stream-reply.ts'
 
-/** Stands in the connection's own decoder for a reply that was decoded here. */
-const DECODED = Buffer.from('_\r\n')
+/** What is waited for. */
+interface Reading {
+  readonly decoder: StreamReplyDecoder
+  readonly resolve: (reply: StreamReply | undefined) => void
+  readonly reject: (error: Error) => void
+}
 
 /**
- * Sends XREAD and XREADGROUP, and decodes their entries past the client's decoder, which takes more time for
- * them than everything else that is done with an event. The client knows of the command and of its end, so
- * that errors, timeouts and null replies are its business as ever. It is for connections with one command at
- * a time.
+ * Sends XREAD and XREADGROUP past the client, on its connection, and decodes what comes. Asking and
+ * decoding by the client takes more time than everything else that is done with an event, most of all
+ * in a process that wakes up for one event at a time. It is for connections with one read at a time and
+ * nothing else before it; commands of the client may follow it.
  */
 export class StreamReads {
   readonly #client: Redis
+  readonly #ended: AbortSignal
   readonly #isTapped: boolean
-  #decoder: StreamReplyDecoder | undefined
-  #reply: StreamReply | undefined
+  readonly #patience: NodeJS.Timeout | undefined
+  #reading: Reading | undefined
 
-  /** @param client connected, with no command under way */
-  constructor(client: Redis) {
+  /**
+   * @param client connected, with no command under way
+   * @param ended fires when the connection has ended
+   * @param patienceMs how long a reply may take before the connection counts as half open
+   */
+  constructor(client: Redis, ended: AbortSignal, patienceMs?: number) {
     this.#client = client
+    this.#ended = ended
     const { stream } = client
     const [decode, ...others] = stream.listeners('data') as ((chunk: Buffer) => void)[]
     // A client that listens in another way decodes by itself.
@@ -28,46 +39,60 @@ export class StreamReads {
       this.#take(chunk, decode)
     })
     stream.off('data', decode)
+    onAbort(ended, () => {
+      clearTimeout(this.#patience)
+      this.#fail(new Error('Connection is closed.', { cause: ended.reason as unknown }))
+    })
+    if (patienceMs === undefined) return
+    // Begun anew with each read and never stopped, because that costs less than a timer for each.
+    this.#patience = setTimeout(() => {
+      if (this.#reading === undefined) return
+      stream.destroy(new Error(`Socket timeout. There was no reply within ${patienceMs} ms.`))
+    }, patienceMs).unref()
   }
 
   /** The entries of each stream; undefined when there are none. */
-  async read(
+  read(
     binary: boolean,
     command: 'xread' | 'xreadgroup',
     args: readonly (number | string)[],
   ): Promise<StreamReply | undefined> {
-    if (this.#isTapped) this.#decoder = new StreamReplyDecoder(binary)
-    this.#reply = undefined
-    try {
-      const plain = binary
-        ? await this.#client.callBuffer(command, ...args)
-        : await this.#client.call(command, ...args)
-      return this.#reply ?? decoded(plain, binary)
-    } finally {
-      this.#decoder = undefined
-      this.#reply = undefined
+    if (!this.#isTapped) return this.#byClient(binary, command, args)
+    const { stream } = this.#client
+    const { promise, resolve, reject } = Promise.withResolvers<StreamReply | undefined>()
+    if (this.#ended.aborted || !stream.writable) {
+      reject(new Error('Connection is closed.'))
+      return promise
     }
+    this.#reading = { decoder: new StreamReplyDecoder(binary), resolve, reject }
+    this.#patience?.refresh()
+    stream.write(encoded(command, args))
+    return promise
+  }
+
+  async #byClient(
+    binary: boolean,
+    command: string,
+    args: readonly (number | string)[],
+  ): Promise<StreamReply | undefined> {
+    return binary
+      ? asTold(await this.#client.callBuffer(command, ...args), true)
+      : asTold(await this.#client.call(command, ...args), false)
   }
 
   #take(chunk: Buffer, decode: (chunk: Buffer) => void): void {
-    const decoder = this.#decoder
-    if (decoder === undefined) {
+    const reading = this.#reading
+    if (reading === undefined) {
       decode(chunk)
       return
     }
+    const { decoder } = reading
     try {
-      switch (decoder.write(chunk)) {
-        case 'more':
-          return
-        case 'complete':
-          this.#reply = decoder.reply
-          this.#decoder = undefined
-          decode(DECODED)
-          break
-        case 'foreign':
-          this.#decoder = undefined
-          break
-      }
+      const progress = decoder.write(chunk)
+      if (progress === 'more') return
+      this.#reading = undefined
+      if (progress === 'refused') reading.reject(replyError(decoder.refusal))
+      else reading.resolve(progress === 'complete' ? decoder.reply : undefined)
     } catch (error) {
       this.#client.stream.destroy(error as Error)
       return
@@ -75,10 +100,32 @@ export class StreamReads {
     const { rest } = decoder
     if (rest.length > 0) decode(rest)
   }
+
+  #fail(error: Error): void {
+    const reading = this.#reading
+    this.#reading = undefined
+    reading?.reject(error)
+  }
+}
+
+function encoded(command: string, args: readonly (number | string)[]): string {
+  let text = `*${args.length + 1}\r\n$${command.length}\r\n${command}\r\n`
+  for (const arg of args) {
+    const value = String(arg)
+    text += `$${Buffer.byteLength(value)}\r\n${value}\r\n`
+  }
+  return text
+}
+
+/** What the client would have thrown. */
+function replyError(text: string): Error {
+  const error = new Error(text)
+  error.name = 'ReplyError'
+  return error
 }
 
 /** What the client has decoded. */
-function decoded(reply: unknown, binary: boolean): StreamReply | undefined {
+function asTold(reply: unknown, binary: boolean): StreamReply | undefined {
   if (reply === null || !binary) return (reply as StreamReply | null) ?? undefined
   const streams = reply as readonly (readonly [Buffer, readonly (readonly [Buffer, Buffer[]])[]])[]
   return streams.map(([key, entries]) => [

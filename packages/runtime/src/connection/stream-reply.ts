@@ -4,8 +4,8 @@ import type { RawEntry } from '../stream/entry.ts'
 /** What XREAD and XREADGROUP answer: the entries of each stream that has some. */
 export type StreamReply = readonly (readonly [key: string, entries: readonly RawEntry[]])[]
 
-/** What became of the bytes so far: the reply is complete, goes on, or is none with entries. */
-export type Progress = 'complete' | 'foreign' | 'more'
+/** What became of the bytes so far: all entries are there, more has to come, there are none, or an error came. */
+export type Progress = 'complete' | 'more' | 'none' | 'refused'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -34,6 +34,7 @@ export class StreamReplyDecoder {
   #entriesLeft: number | undefined
   /** In RESP2 each stream is a pair; in RESP3 they are a map. */
   #pairs = false
+  #refusal = ''
 
   constructor(binary: boolean) {
     this.#binary = binary
@@ -44,7 +45,12 @@ export class StreamReplyDecoder {
     return this.#streams
   }
 
-  /** What is not decoded: all of a foreign reply, or what follows a complete one. */
+  /** What the server said when it refused. */
+  get refusal(): string {
+    return this.#refusal
+  }
+
+  /** What follows the reply. */
   get rest(): Buffer {
     return this.#bytes.subarray(this.#at)
   }
@@ -93,15 +99,32 @@ export class StreamReplyDecoder {
   /** How many streams follow. */
   #begin(): Progress {
     const type = this.#bytes[0]
-    if (type !== ARRAY && type !== MAP) return 'foreign'
-    // The length of a null array.
-    if (this.#bytes[1] === MINUS) return 'foreign'
+    // One byte does not tell a null array from another one.
+    if (this.#bytes.length < 2) return this.#stop(0)
+    if (type === NULL || this.#bytes[1] === MINUS)
+      return this.#line() === undefined ? 'more' : 'none'
+    if (type === MINUS) {
+      const line = this.#line()
+      if (line === undefined) return 'more'
+      this.#refusal = line
+      return 'refused'
+    }
+    if (type !== ARRAY && type !== MAP)
+      throw new Error(`A reply with entries begins with type ${String(type)}`)
     this.#at = 1
     const streams = this.#number()
     if (streams === MISSING) return this.#stop(0)
     this.#streamsLeft = streams
     this.#pairs = type === ARRAY
     return 'complete'
+  }
+
+  /** All of a line but its type, if its end is there. */
+  #line(): string | undefined {
+    const end = this.#bytes.indexOf('\r\n')
+    if (end < 0) return this.#again(0)
+    this.#at = end + 2
+    return this.#bytes.toString('utf8', 1, end)
   }
 
   /** The key of a stream, and how many entries follow. */
@@ -210,6 +233,7 @@ const ARRAY = 42
 const MAP = 37
 const TEXT = 36
 const MINUS = 45
+const NULL = 95
 const ZERO = 48
 const CARRIAGE_RETURN = 13
 const MISSING = -1

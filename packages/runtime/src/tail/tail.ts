@@ -1,13 +1,12 @@
 import type { OwnLink } from '../connection/connections.ts'
 import { troubleOf } from '../connection/redis-errors.ts'
 import type { Session } from '../connection/session.ts'
+import type { StreamReply } from '../connection/stream-reply.ts'
 import type { Core } from '../core.ts'
 import { channels } from '../diagnostics.ts'
 import { messageOf } from '../errors.ts'
 import { inBackground } from '../instrumentation/instrumentation.ts'
 import { pause } from '../lifecycle/signals.ts'
-import type { RawEntry } from '../stream/entry.ts'
-import { toEntries } from './batch.ts'
 import { checkStreams } from './check-streams-script.ts'
 import { initialPace, type Pace, paceAfterRead, waitBeforeRead } from './pacing.ts'
 import { tailCount } from './read-size.ts'
@@ -80,7 +79,7 @@ export class Tail implements TailDoor {
     const { signal } = this.#closing
     while (!signal.aborted) {
       if (this.#streams.size === 0) {
-        await this.#woken()
+        await this.#rest()
         continue
       }
       let session: Session | undefined
@@ -107,7 +106,8 @@ export class Tail implements TailDoor {
     while (!this.#closing.signal.aborted && this.#streams.size > 0) {
       const { clock, options } = this.#core
       const waitMs = waitBeforeRead(this.#pace, this.#latencyBudgetMs(), this.#streams.size)
-      if (waitMs > 0) await pause(clock, waitMs, this.#closing.signal)
+      if (waitMs > 0) await this.#rest(waitMs)
+      if (this.#closing.signal.aborted) return
       const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))
       if (listed.length === 0) return
       const count = tailCount(options.readAheadBytes, listed.length, largestOf(listed))
@@ -134,22 +134,21 @@ export class Tail implements TailDoor {
     listed: readonly Listed[],
     count: number,
     blockMs: number,
-  ): Promise<unknown> {
+  ): Promise<StreamReply | undefined> {
     const args: (string | number)[] = ['COUNT', count, 'BLOCK', blockMs, 'STREAMS']
     for (const { feed } of listed) args.push(feed.keys.stream)
     for (const { feed } of listed) args.push(feed.cursor)
     this.#reading = { session, listed }
-    return listed.some(({ feed }) => feed.binary)
-      ? session.client.callBuffer('xread', ...args)
-      : session.client.call('xread', ...args)
+    const binary = listed.some(({ feed }) => feed.binary)
+    return session.reads.read(binary, 'xread', args)
   }
 
   /** Asks, behind the read, what retention has removed of the streams whose members must miss nothing. */
   async #strictly(
     session: Session,
     strict: readonly Listed[],
-    reading: Promise<unknown>,
-  ): Promise<unknown> {
+    reading: Promise<StreamReply | undefined>,
+  ): Promise<StreamReply | undefined> {
     const asked = strict.map(({ feed }) =>
       session.client.call('hmget', feed.keys.meta, 'incarnation', 'trimmed'),
     )
@@ -162,14 +161,17 @@ export class Tail implements TailDoor {
   }
 
   /** How many events it were. A promise only where a schema is asynchronous: each costs all events time. */
-  #dispatch(listed: readonly Listed[], reply: unknown, count: number): number | Promise<number> {
-    if (!Array.isArray(reply)) return 0
+  #dispatch(
+    listed: readonly Listed[],
+    reply: StreamReply | undefined,
+    count: number,
+  ): number | Promise<number> {
+    if (reply === undefined) return 0
     const byKey = new Map(listed.map((one) => [one.feed.keys.stream, one]))
     const waiting: Promise<void>[] = []
     let events = 0
-    for (const [key, rawEntries] of reply as [string | Buffer, unknown][]) {
-      const one = byKey.get(String(key))
-      const entries: RawEntry[] = toEntries(rawEntries)
+    for (const [key, entries] of reply) {
+      const one = byKey.get(key)
       events += entries.length
       // A stream that left meanwhile may have come back with another cursor: this is not what follows it.
       if (one === undefined || !this.#isRead(one)) continue
@@ -253,12 +255,16 @@ export class Tail implements TailDoor {
     return this.#streams.has(feed) && feed.generation === generation
   }
 
-  #woken(): Promise<void> {
+  /** Waits until a stream comes, the time is over if one is given, or the tail is closed. */
+  #rest(ms?: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#wake = () => {
+    const wake = (): void => {
       this.#wake = undefined
+      cancel?.()
       resolve()
     }
+    const cancel = ms === undefined ? undefined : this.#core.clock.after(ms, wake)
+    this.#wake = wake
     return promise
   }
 }

@@ -1,42 +1,39 @@
 import { startRedis } from '@millrace/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it } from 'vitest'
+import { troubleOf } from '../../src/connection/redis-errors.ts'
 import { StreamReads } from '../../src/connection/stream-reads.ts'
 
 const server = await startRedis()
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** A connection, its reads, and what the client itself has decoded of each. */
-async function connected(protocol: 2 | 3): Promise<{
+/** A connection, and its reads. */
+async function connected(
+  protocol: 2 | 3,
+  patienceMs?: number,
+): Promise<{
   readonly client: Redis
   readonly reads: StreamReads
-  readonly byClient: unknown[]
+  readonly ended: AbortController
   [Symbol.dispose](): void
 }> {
   const client = new Redis(server.url, { protocol, lazyConnect: true, retryStrategy: () => null })
   client.on('error', () => undefined)
   await client.connect()
   await client.ping()
-  const byClient: unknown[] = []
-  for (const name of ['call', 'callBuffer'] as const) {
-    const send = client[name].bind(client) as (...args: unknown[]) => Promise<unknown>
-    Object.defineProperty(client, name, {
-      value: async (...args: unknown[]) => {
-        const reply = await send(...args)
-        byClient.push(reply)
-        return reply
-      },
-    })
-  }
-  const reads = new StreamReads(client)
-  return { client, reads, byClient, [Symbol.dispose]: () => client.disconnect() }
+  const ended = new AbortController()
+  client.on('end', () => {
+    ended.abort()
+  })
+  const reads = new StreamReads(client, ended.signal, patienceMs)
+  return { client, reads, ended, [Symbol.dispose]: () => client.disconnect() }
 }
 
 let keys = 0
 const newKey = (): string => `reads-${++keys}`
 
 describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
-  it('answer the entries of all streams, and spare the client the decoding', async () => {
+  it('answer the entries of all streams, and leave what follows to the client', async () => {
     using one = await connected(protocol)
     const [first, second, third] = [newKey(), newKey(), newKey()]
     await one.client.xadd(first, '1-1', 'data', 'plain', 'h:who', 'größe')
@@ -59,8 +56,10 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
       '1-1',
       ['data', 'plain', 'h:who', 'größe'].map((text) => Buffer.from(text)),
     ])
-    expect(one.byClient).toEqual([null, null])
-    expect(await one.client.ping()).toBe('PONG')
+    const last = one.reads.read(false, 'xread', args)
+    const pong = one.client.ping()
+    expect(await last).toEqual(expected)
+    expect(await pong).toBe('PONG')
   })
 
   it('answer nothing when nothing came in time, or when they were unblocked', async () => {
@@ -97,6 +96,25 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
     const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
     one.client.disconnect()
     await expect(blocked).rejects.toThrow('closed')
+    await expect(one.reads.read(false, 'xread', ['STREAMS', newKey(), '0'])).rejects.toThrow(
+      'closed',
+    )
+  })
+
+  it('end at once when their owner gives the connection up', async () => {
+    using one = await connected(protocol)
+    const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
+    one.ended.abort(new Error('given up'))
+    await expect(blocked).rejects.toThrow('closed')
+  })
+
+  it('end the connection when no reply comes in time', async () => {
+    using one = await connected(protocol, 50)
+    const { promise: reason, resolve } = Promise.withResolvers<unknown>()
+    one.client.on('error', resolve)
+    const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
+    await expect(blocked).rejects.toThrow('closed')
+    expect(troubleOf(await reason)).toBe('disconnected')
   })
 
   it('are left to a client that somebody else listens to', async () => {
@@ -104,12 +122,10 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
     one.client.stream.on('data', () => undefined)
     const key = newKey()
     await one.client.xadd(key, '1-1', 'data', 'ä')
-    const reads = new StreamReads(one.client)
+    const reads = new StreamReads(one.client, one.ended.signal)
     const expected = [[key, [['1-1', ['data', 'ä']]]]]
     expect(await reads.read(false, 'xread', ['STREAMS', key, '0'])).toEqual(expected)
     const [stream] = (await reads.read(true, 'xread', ['STREAMS', key, '0'])) ?? []
     expect(stream?.[1]).toEqual([['1-1', [Buffer.from('data'), Buffer.from('ä')]]])
-    expect(one.byClient).toHaveLength(2)
-    expect(one.byClient).not.toContain(null)
   })
 })

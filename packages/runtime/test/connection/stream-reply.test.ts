@@ -66,28 +66,32 @@ describe('The decoder of what a read brings', () => {
     expect(decoder.rest.toString()).toBe('+OK\r\n')
   })
 
-  it.each(['_\r\n', '*-1\r\n', '-NOGROUP no such group\r\n', '+OK\r\n', '>2\r\n'])(
-    'leaves %j to whoever decodes everything',
-    (text) => {
+  it.each(['_\r\n', '*-1\r\n', '$-1\r\n'])('takes %j for none, however it is cut', (text) => {
+    for (let cut = 0; cut < text.length; cut++) {
       const decoder = new StreamReplyDecoder(false)
-      expect(decoder.write(Buffer.from(text))).toBe('foreign')
-      expect(decoder.rest.toString()).toBe(text)
-    },
-  )
-
-  it('does so too when only the beginning has come', () => {
-    const decoder = new StreamReplyDecoder(false)
-    expect(decoder.write(Buffer.from('*'))).toBe('more')
-    expect(decoder.write(Buffer.from('-1\r\n'))).toBe('foreign')
-    expect(decoder.rest.toString()).toBe('*-1\r\n')
+      expect(decoder.write(Buffer.from(text.slice(0, cut)))).toBe('more')
+      expect(decoder.write(Buffer.from(`${text.slice(cut)}+OK\r\n`))).toBe('none')
+      expect(decoder.rest.toString()).toBe('+OK\r\n')
+    }
   })
 
-  it.each(['%1\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-1\r\n_\r\n', '%1\r\n$x\r\n', '*1\r\n:5\r\n'])(
-    'throws at %j, which is no such reply',
-    (text) => {
-      expect(() => new StreamReplyDecoder(false).write(Buffer.from(text))).toThrow('entries')
-    },
-  )
+  it('tells what the server said when it refused', () => {
+    const decoder = new StreamReplyDecoder(false)
+    expect(decoder.write(Buffer.from('-NOGROUP no such'))).toBe('more')
+    expect(decoder.write(Buffer.from(' group größe\r\n+OK\r\n'))).toBe('refused')
+    expect(decoder.refusal).toBe('NOGROUP no such group größe')
+    expect(decoder.rest.toString()).toBe('+OK\r\n')
+  })
+
+  it.each([
+    '%1\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-1\r\n_\r\n',
+    '%1\r\n$x\r\n',
+    '*1\r\n:5\r\n',
+    '+OK\r\n',
+    '>2\r\n',
+  ])('throws at %j, which is no such reply', (text) => {
+    expect(() => new StreamReplyDecoder(false).write(Buffer.from(text))).toThrow('entries')
+  })
 })
 
 function encode(reply: StreamReply, how: 'RESP2' | 'RESP3'): Buffer {
