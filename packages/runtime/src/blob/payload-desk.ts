@@ -18,14 +18,14 @@ export class PayloadDesk<Data, Work extends object> {
     this.#timeoutMs = timeoutMs
   }
 
-  /** What was decoded, with the payload fetched where it lies elsewhere; the signal is made when needed. */
+  /** What was decoded, with the payload fetched where it lies elsewhere; the source's signal is asked for where it is needed. */
   settle(
     work: Work,
     decoded: Decoded<Data> | Promise<Decoded<Data>>,
-    signalOf: () => AbortSignal,
+    source: { readonly signal: AbortSignal },
   ): Promise<Settled<Data>> | Settled<Data> {
-    if (decoded instanceof Promise) return decoded.then((one) => this.settle(work, one, signalOf))
-    return isClaimed(decoded) ? this.fetch(work, decoded, signalOf()) : decoded
+    if (decoded instanceof Promise) return decoded.then((one) => this.settle(work, one, source))
+    return isClaimed(decoded) ? this.fetch(work, decoded, source.signal) : decoded
   }
 
   /** @throws MillraceError `BLOB_STORE_FAILED`; `ABORTED` after {@link abort} or when the signal fires */
@@ -45,6 +45,7 @@ export class PayloadDesk<Data, Work extends object> {
   }
 
   settled(work: Work): void {
+    if (this.#inHand.size === 0) return
     this.#inHand.get(work)?.release()
     this.#inHand.delete(work)
   }

@@ -22,6 +22,6 @@ export class Condition {
   }
 
   changed(): void {
-    for (const look of this.#waiters) look()
+    if (this.#waiters.size > 0) for (const look of this.#waiters) look()
   }
 }

@@ -225,7 +225,7 @@ export class Dispatcher<Data> {
   }
 
   #finish(held: Held, outcome: Outcome): void {
-    this.#running.delete(held)
+    if (this.#running.size > 0) this.#running.delete(held)
     this.#options.settled(held)
     if (held.lost) this.#finishLost(held, outcome)
     else this.#options.finished(held, outcome)

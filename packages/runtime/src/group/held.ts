@@ -159,7 +159,7 @@ export class Holdings {
   drop(held: Held): void {
     if (this.#byId.get(held.id) !== held) return
     this.#byId.delete(held.id)
-    for (const ids of this.#departures) ids.add(held.id)
+    if (this.#departures.size > 0) for (const ids of this.#departures) ids.add(held.id)
     if (held.phase === 'parked') this.#parked--
     if (held.phase === 'settling') this.#settling--
     this.#bytes -= held.bytes

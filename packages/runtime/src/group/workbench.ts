@@ -103,7 +103,7 @@ export class Workbench<Data> {
       concurrency: options.concurrency,
       handlerTimeoutMs: options.handlerTimeoutMs,
       decode: (entry, incarnation, held, delivery) =>
-        this.#desk.settle(held, parts.decode(entry, incarnation), () => delivery.signal),
+        this.#desk.settle(held, parts.decode(entry, incarnation), delivery),
       settled: (held) => {
         this.#desk.settled(held)
       },

@@ -39,7 +39,6 @@ function makeDecoder<Data>(stream: EventStream<never, Data>): Decode<Data> {
     parts: EntryParts,
     incarnation: string,
   ): Settled<Data> | Promise<Settled<Data>> => {
-    const rejected = (error: unknown): Settled<Data> => refused(error, stream.name, id, parts)
     try {
       const decoded = stream.codec.decode(stored)
       if (stream.schema === undefined) {
@@ -47,10 +46,13 @@ function makeDecoder<Data>(stream: EventStream<never, Data>): Decode<Data> {
       }
       const data = validate(stream.schema, decoded, stream.name)
       return data instanceof Promise
-        ? data.then((settled) => accepted(stream.name, id, settled, parts, incarnation), rejected)
+        ? data.then(
+            (settled) => accepted(stream.name, id, settled, parts, incarnation),
+            (error: unknown) => refused(error, stream.name, id, parts),
+          )
         : accepted(stream.name, id, data, parts, incarnation)
     } catch (error) {
-      return rejected(error)
+      return refused(error, stream.name, id, parts)
     }
   }
   const decode: Decode<Data> = ([id, fields], incarnation) => {
