@@ -218,8 +218,9 @@ export class Collector {
         const replies = await this.#ask(node, own, signal)
         for (const [index, stream] of own.entries()) {
           const reply = replies[index]
-          if (reply?.failure === undefined) {
-            readings.set(stream.key, { reading: parseStream(reply?.value), node })
+          if (reply === undefined) continue
+          if (reply.failure === undefined) {
+            readings.set(stream.key, { reading: reply.value, node })
           } else if (reply.failure === 'moved') {
             moved.push(stream)
           } else if (reply.failure === 'gone' || reply.failure === 'wrong-type') {
@@ -237,7 +238,7 @@ export class Collector {
     node: FleetNode,
     streams: readonly EventStreamKey[],
     signal: AbortSignal,
-  ): Promise<Reply[]> {
+  ): Promise<Reply<StreamReading>[]> {
     const { maxCommands, maxStreams, maxCountedEvents } = this.#options
     let left = maxCountedEvents === 0 ? 0 : (maxCommands - maxStreams) / 2
     const lean = new Set<number>()
@@ -246,20 +247,24 @@ export class Collector {
       lean.add(index)
       return leanStreamCommand(key, false)
     })
-    const replies = await node.run(commands, signal, (command, index) => {
+    const replies = await node.runAndRead(commands, signal, parseStream, (command, index) => {
       const readers = this.#memories.get(streams[index]?.key ?? '')?.readers
       if (lean.has(index) || readers === undefined) return expectedMicros(command)
       return microsOfFigures(readers)
     })
+    const again = async (command: Command): Promise<Reply<StreamReading>> => {
+      const [reply] = await node.runAndRead([command], signal, parseStream)
+      return reply ?? { failure: 'other', error: undefined }
+    }
     for (const index of lean) {
       const key = streams[index]?.key ?? ''
       if (replies[index]?.failure === 'no-script') {
-        replies[index] = await node.one(leanStreamCommand(key, true), signal)
+        replies[index] = await again(leanStreamCommand(key, true))
       }
       // Who may not run scripts has the payload sent.
       if (replies[index]?.failure === 'permission') {
         this.#note(replies[index])
-        replies[index] = await node.one(streamCommand(key), signal)
+        replies[index] = await again(streamCommand(key))
       }
       // What the script ran inside.
       this.#meter.commands += 1

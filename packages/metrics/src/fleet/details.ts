@@ -63,15 +63,19 @@ export class Details {
   }
 
   #chosen(details: readonly Detail[], mostCommands: number, nowMs: number): readonly Detail[] {
-    const waitedMs = ({ id }: Detail): number => {
-      const turn = this.#turns.get(id)
-      return turn?.wasRead === true ? nowMs - turn.atMs : Number.POSITIVE_INFINITY
+    if (mostCommands <= 0) return []
+    const due: { readonly detail: Detail; readonly waitedMs: number }[] = []
+    for (const detail of details) {
+      const turn = this.#turns.get(detail.id)
+      const waitedMs = turn?.wasRead === true ? nowMs - turn.atMs : Number.POSITIVE_INFINITY
+      // Whatever was read in this scrape already has not waited at all.
+      if (waitedMs >= Math.max(detail.everyMs, 1)) due.push({ detail, waitedMs })
     }
-    // Whatever was read in this scrape already has not waited at all.
-    const due = details.filter((detail) => waitedMs(detail) >= Math.max(detail.everyMs, 1))
-    if (due.length <= mostCommands) return due
-    const byWait = due.toSorted((a, b) => compare(waitedMs(b), waitedMs(a)))
-    return byWait.slice(0, Math.max(mostCommands, 0))
+    if (due.length > mostCommands) {
+      due.sort((a, b) => compare(b.waitedMs, a.waitedMs))
+      due.length = mostCommands
+    }
+    return due.map(({ detail }) => detail)
   }
 }
 

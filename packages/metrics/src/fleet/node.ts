@@ -17,8 +17,8 @@ export interface Manner {
   readonly meter: Meter
 }
 
-export type Reply =
-  | { readonly value: unknown; readonly failure?: never }
+export type Reply<Value = unknown> =
+  | { readonly value: Value; readonly failure?: never }
   | { readonly failure: Failure; readonly error: unknown; readonly value?: never }
 
 /** How long a server may take to accept a connection, and to answer, in milliseconds. */
@@ -66,22 +66,40 @@ export class FleetNode {
    * nothing more is sent.
    * @param microsOf how long the command of that index is going to keep the server busy
    */
-  async run(
+  run(
     commands: readonly Command[],
     signal: AbortSignal,
     microsOf: (command: Command, index: number) => number = expectedMicros,
   ): Promise<Reply[]> {
-    const replies: Reply[] = []
+    return this.runAndRead(commands, signal, (value) => value, microsOf)
+  }
+
+  /** Likewise, and makes something of each value while the server works on the next lot. */
+  async runAndRead<Value>(
+    commands: readonly Command[],
+    signal: AbortSignal,
+    read: (value: unknown) => Value,
+    microsOf: (command: Command, index: number) => number = expectedMicros,
+  ): Promise<Reply<Value>[]> {
+    const replies: Reply<Value>[] = []
+    const take = (lot: readonly Reply[]): void => {
+      for (const reply of lot)
+        replies.push(reply.failure === undefined ? { value: read(reply.value) } : reply)
+    }
+    let lot: readonly Reply[] = []
     let cut = 0
     for (const { from, to } of lotsOf(commands.map(microsOf), this.#maxBusyMicros)) {
-      const lot = await this.#runTogether(commands.slice(from, to), signal)
-      replies.push(...lot)
+      const next = this.#runTogether(commands.slice(from, to), signal)
+      take(lot)
+      lot = await next
       const last = lot.at(-1)
       cut = last?.failure === 'connection' ? cut + 1 : 0
       // A connection that was cut is made again for the next lot. A server that has gone is not tried for each.
       if (last?.failure !== 'connection' || cut < MOST_CUT) continue
-      return [...replies, ...commands.slice(to).map(() => last)]
+      take([...lot, ...commands.slice(to).map(() => last)])
+      return replies
     }
+    take(lot)
     return replies
   }
 
@@ -112,15 +130,15 @@ export class FleetNode {
   }
 
   async #exec(commands: readonly Command[]): Promise<[error: Error | null, value: unknown][]> {
-    const client = await this.#connected()
+    // Sent at once where that is possible, before the caller turns to anything else.
+    const client = this.#client?.status === 'ready' ? this.#client : await this.#connected()
     this.#meter.commands += commands.length
     const pipeline = client.pipeline()
     for (const [name, ...args] of commands) pipeline.call(name, ...args)
     return (await pipeline.exec()) ?? []
   }
 
-  async #connected(): Promise<Redis> {
-    if (this.#client?.status === 'ready') return this.#client
+  #connected(): Promise<Redis> {
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined
     })
