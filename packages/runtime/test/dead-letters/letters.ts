@@ -1,4 +1,5 @@
 import { waitFor } from '@millrace/testkit'
+import { expect } from 'vitest'
 import type { DeadLetter, DeadLetters } from '../../src/index.ts'
 
 /** Failures quickly follow one another, and their times are certain. */
@@ -14,6 +15,11 @@ export function untilCount(letters: DeadLetters<unknown>, count: number): Promis
   return waitFor(async () => (await letters.count()) === count, {
     describe: `${count} dead letters of ${letters.name}`,
   })
+}
+
+export async function redriveAll(letters: DeadLetters<unknown>, count: number): Promise<void> {
+  await untilCount(letters, count)
+  expect(await letters.redrive()).toMatchObject({ matched: count, redriven: count })
 }
 
 /** The payload of a letter; undefined where it does not decode. */
