@@ -61,6 +61,14 @@ export function holds(gate: Gate, ratio: number, quick: boolean): boolean {
   return gate.direction === 'at most' ? ratio <= limit : ratio >= limit
 }
 
+/**
+ * Whether a path has become so much faster since the limits were made that it could become as slow again as the
+ * slack allows, and slower, without being noticed. Only the client's CPU tells for sure.
+ */
+export function isOutgrown({ figure, limit }: Gate, ratio: number): boolean {
+  return figure === 'clientCpuUs' && ratio * slack[figure] ** 2 < limit
+}
+
 function gateOf({ id, path, floor, figure }: Watched, usual: number): Gate {
   const watching = { id, path, floor, figure }
   const factor = slack[figure]
