@@ -117,8 +117,17 @@ export interface Handled {
   readonly error: Error | undefined
 }
 /** What became of one delivery. All times are of the process's monotonic clock. */
-export interface SettledDelivery {
+export interface SettledDelivery extends DeliveryDetails {
   readonly id: string
+  /** When the event came to this process. */
+  readonly receivedMs: number
+  readonly startedMs: number
+  readonly settledMs: number
+  /** The W3C trace context that the event carries, if it does. */
+  readonly traceparent: string | undefined
+}
+/** What is the same for nearly all deliveries. */
+export interface DeliveryDetails {
   /** The attempt, from 1. */
   readonly attempt: number
   /** How it ended; `interrupted` says that the handler was told to give up for no fault of the event. */
@@ -127,20 +136,29 @@ export interface SettledDelivery {
   readonly redelivered: boolean
   /** Whether it comes back from the dead letters. */
   readonly redriven: boolean
-  /** When the event came to this process. */
-  readonly receivedMs: number
-  readonly startedMs: number
-  readonly settledMs: number
-  /** The W3C trace context that the event carries, if it does. */
-  readonly traceparent: string | undefined
 }
-/** Deliveries have settled: the same as `handled`, told once for many, for whoever counts. */
+/**
+ * Deliveries have settled: the same as `handled`, told once for many, for whoever counts. What a delivery has to
+ * itself stands in columns, at the same place in each, because an object for each event would cost more than to
+ * count it. There are as many deliveries as ids; columns of times are longer, and are used again for the next
+ * message. Whoever keeps deliveries, or would rather have objects, lets `settledDeliveries` make them.
+ */
 export interface DeliveriesSettled {
   readonly stream: string
   readonly name: string
   readonly kind: 'consumer' | 'group'
-  readonly deliveries: readonly SettledDelivery[]
+  readonly ids: readonly string[]
+  /** When the events came to this process. */
+  readonly receivedMs: Times
+  readonly startedMs: Times
+  readonly settledMs: Times
+  /** The W3C trace contexts that the events carry; without a place for those after the last that does. */
+  readonly traceparents: readonly (string | undefined)[]
+  /** Those of which something else is to be said than that they were done at the first attempt, by place. */
+  readonly remarkable: ReadonlyMap<number, DeliveryDetails>
 }
+/** A column of moments of the process's monotonic clock. */
+export type Times = Readonly<ArrayLike<number>>
 /** The position of a consumer was stored. */
 export interface Checkpointed {
   readonly stream: string

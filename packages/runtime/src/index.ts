@@ -88,6 +88,7 @@ export type {
   RedriveReport,
 } from './dead-letters/options.ts'
 export type { BackoffOptions } from './delivery/retry-schedule.ts'
+export { settledDeliveries } from './delivery/settled-deliveries.ts'
 export { UnrecoverableError } from './delivery/unrecoverable.ts'
 export {
   type ErrorCode,
@@ -121,6 +122,7 @@ export {
   type ConnectionOpened,
   type DeadLettered,
   type DeliveriesSettled,
+  type DeliveryDetails,
   type Fact,
   type GapMet,
   type Handled,
@@ -139,6 +141,7 @@ export {
   type Swept,
   type TailMembership,
   type TailRead,
+  type Times,
 } from './diagnostics.ts'
 export type {
   HandlerFacts,

@@ -62,6 +62,33 @@ export class HistogramSeries {
     if (this.#echoes.size > 0) for (const echo of this.#echoes) echo(value, this.labels)
   }
 
+  /** Observes how much later each moment of the second column is, in seconds, and 0 where it is earlier. */
+  observeSpans(fromMs: ArrayLike<number>, toMs: ArrayLike<number>, count: number): void {
+    const { bounds, counts } = this
+    const hasEchoes = this.#echoes.size > 0
+    let bucket = this.#last
+    let low = bounds[bucket - 1] ?? Number.NEGATIVE_INFINITY
+    let high = bounds[bucket] ?? Number.POSITIVE_INFINITY
+    let inBucket = 0
+    let sum = 0
+    for (let at = 0; at < count; at++) {
+      const ms = (toMs[at] ?? 0) - (fromMs[at] ?? 0)
+      const value = ms > 0 ? ms / 1_000 : 0
+      if (value <= low || value > high) {
+        counts[bucket] = (counts[bucket] ?? 0) + inBucket
+        inBucket = 0
+        bucket = this.#bucketOf(value)
+        low = bounds[bucket - 1] ?? Number.NEGATIVE_INFINITY
+        high = bounds[bucket] ?? Number.POSITIVE_INFINITY
+      }
+      inBucket++
+      sum += value
+      if (hasEchoes) for (const echo of this.#echoes) echo(value, this.labels)
+    }
+    counts[bucket] = (counts[bucket] ?? 0) + inBucket
+    this.sum += sum
+  }
+
   /** The example of a bucket, if it has one. */
   exemplar(bucket: number): Exemplar | undefined {
     const example = this.#examples.get(bucket)

@@ -1,4 +1,4 @@
-import { channels, type DeliveriesSettled, idTimeMs } from '@millrace/runtime'
+import { channels, type DeliveriesSettled, type DeliveryDetails, idTimeMs } from '@millrace/runtime'
 import { delivering } from '../declarations/delivering.ts'
 import type { Board } from './board.ts'
 import type { ServerClock } from './server-clock.ts'
@@ -82,29 +82,63 @@ function delivery(board: Board, { stream, name }: DeliveriesSettled): Delivering
  * Counts deliveries. The id of an event tells when Redis stored it, to the millisecond and by Redis'
  * clock; the moments here are brought to that clock, and what comes out before the event counts as 0.
  */
-function count(reader: Delivering, { deliveries }: DeliveriesSettled, clock: ServerClock): void {
+function count(reader: Delivering, fact: DeliveriesSettled, clock: ServerClock): void {
+  const { ids, remarkable, traceparents } = fact
   const toServerMs = clock.ofMonotonicMs()
-  for (const one of deliveries) {
-    const { attempt, outcome, redriven, traceparent, receivedMs, settledMs } = one
+  const usual = ids.length - remarkable.size
+  reader.delivered.value += usual
+  reader.handled.value += usual
+  for (const details of remarkable.values()) countRemarkable(reader, details)
+  if (remarkable.size > 0 || traceparents.length > 0) observeEach(reader, fact, toServerMs)
+  else observeAll(reader, fact, toServerMs)
+}
+
+function observeAll(
+  { publishToReceive, receiveToDone, publishToDone, duration }: Delivering,
+  { ids, receivedMs, startedMs, settledMs }: DeliveriesSettled,
+  toServerMs: number,
+): void {
+  if (publishedMs.length < ids.length) publishedMs = new Float64Array(ids.length)
+  for (let at = 0; at < ids.length; at++) publishedMs[at] = idTimeMs(ids[at] ?? '') - toServerMs
+  publishToReceive.observeSpans(publishedMs, receivedMs, ids.length)
+  receiveToDone.observeSpans(receivedMs, settledMs, ids.length)
+  publishToDone.observeSpans(publishedMs, settledMs, ids.length)
+  duration.observeSpans(startedMs, settledMs, ids.length)
+}
+
+/** When the events of one message were published, by the monotonic clock. Made once, for all messages. */
+let publishedMs = new Float64Array(128)
+
+function observeEach(
+  { publishToReceive, receiveToDone, publishToDone, duration }: Delivering,
+  { ids, receivedMs, startedMs, settledMs, traceparents, remarkable }: DeliveriesSettled,
+  toServerMs: number,
+): void {
+  for (const [at, id] of ids.entries()) {
+    const { attempt = 1, outcome = 'done', redriven = false } = remarkable.get(at) ?? {}
+    const traceparent = traceparents[at]
+    const received = receivedMs[at] ?? 0
+    const settled = settledMs[at] ?? 0
     // A redriven event has a long history: its latency says nothing about the system's.
-    const publishedMs = redriven ? undefined : idTimeMs(one.id) - toServerMs
-    if (attempt === 1) {
-      reader.delivered.value++
-      if (one.redelivered && !redriven) reader.redelivered.value++
-      if (publishedMs !== undefined) {
-        reader.publishToReceive.observe(seconds(receivedMs - publishedMs), traceparent)
-      }
-    } else reader.retried.value++
-    reader.duration.observe(seconds(settledMs - one.startedMs), traceparent)
-    if (outcome === 'done') {
-      reader.handled.value++
-      reader.receiveToDone.observe(seconds(settledMs - receivedMs), traceparent)
-      if (publishedMs !== undefined) {
-        reader.publishToDone.observe(seconds(settledMs - publishedMs), traceparent)
-      }
-    } else if (outcome === 'interrupted') reader.interrupted.value++
-    else reader.failed.value++
+    const published = redriven ? undefined : idTimeMs(id) - toServerMs
+    if (attempt === 1 && published !== undefined)
+      publishToReceive.observe(seconds(received - published), traceparent)
+    duration.observe(seconds(settled - (startedMs[at] ?? 0)), traceparent)
+    if (outcome !== 'done') continue
+    receiveToDone.observe(seconds(settled - received), traceparent)
+    if (published !== undefined) publishToDone.observe(seconds(settled - published), traceparent)
   }
+}
+
+function countRemarkable(reader: Delivering, details: DeliveryDetails): void {
+  const { attempt, outcome, redelivered, redriven } = details
+  if (attempt === 1) {
+    reader.delivered.value++
+    if (redelivered && !redriven) reader.redelivered.value++
+  } else reader.retried.value++
+  if (outcome === 'done') reader.handled.value++
+  else if (outcome === 'interrupted') reader.interrupted.value++
+  else reader.failed.value++
 }
 
 function seconds(ms: number): number {

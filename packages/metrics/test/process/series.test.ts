@@ -25,6 +25,28 @@ test('each value lies in the first bucket whose bound it does not pass, and coun
   )
 })
 
+test('spans in columns count as each of them would by itself, and are echoed', () => {
+  const moment = fc.double({ min: -2_000, max: 20_000, noNaN: true })
+  fc.assert(
+    fc.property(fc.array(fc.array(fc.tuple(moment, moment))), (batches) => {
+      const echoed: number[] = []
+      const echo = (value: number): void => void echoed.push(value)
+      const one = new HistogramSeries({}, [0.1, 1, 10], new Set())
+      const many = new HistogramSeries({}, [0.1, 1, 10], new Set([echo]))
+      const seconds = batches.flat().map(([from, to]) => Math.max(to - from, 0) / 1_000)
+      for (const value of seconds) one.observe(value)
+      for (const batch of batches) {
+        const from = Float64Array.from([...batch.map(([first]) => first), 99_999])
+        const to = Float64Array.from([...batch.map(([, last]) => last), 0])
+        many.observeSpans(from, to, batch.length)
+      }
+      expect(many.counts).toEqual(one.counts)
+      expect(many.sum).toBeCloseTo(one.sum, 6)
+      expect(echoed).toEqual(seconds)
+    }),
+  )
+})
+
 test('keeps the last sampled trace of each bucket as its example', () => {
   const series = new HistogramSeries({}, [1], new Set())
   const of = (trace: string, flags: string): string =>

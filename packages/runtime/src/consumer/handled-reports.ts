@@ -57,22 +57,15 @@ export class HandledReports {
     settledMs: number,
     hasFailed: boolean,
   ): boolean {
-    const failed = abortReason === undefined || isTooSlow(abortReason) ? 'failed' : 'interrupted'
     this.#tally ??= new DeliveryTally(this.#stream, this.#name, 'consumer')
-    return this.#tally.add({
-      id,
-      attempt,
-      outcome: hasFailed ? failed : 'done',
-      redelivered,
-      redriven,
-      receivedMs,
-      startedMs,
-      settledMs,
-      traceparent:
-        decoded !== undefined && 'event' in decoded
-          ? decoded.event.headers['traceparent']
-          : undefined,
-    })
+    if (hasFailed || redelivered || redriven) {
+      const failed = abortReason === undefined || isTooSlow(abortReason) ? 'failed' : 'interrupted'
+      const outcome = hasFailed ? failed : 'done'
+      this.#tally.remark({ attempt, outcome, redelivered, redriven })
+    }
+    const traceparent =
+      decoded !== undefined && 'event' in decoded ? decoded.event.headers['traceparent'] : undefined
+    return this.#tally.add(id, receivedMs, startedMs, settledMs, traceparent)
   }
 }
 

@@ -17,17 +17,11 @@ export function reportHandled(
   if (!isCounted && !channels.handled.hasSubscribers) return
   const settledMs = clock.monotonicMs()
   if (isCounted) {
-    tally.add({
-      id: held.eventId,
-      attempt: held.attempt,
-      outcome: outcome.kind,
-      redelivered: held.redelivered || held.attempt > 1,
-      redriven: held.redriven,
-      receivedMs: held.receivedMs,
-      startedMs: held.startedMs,
-      settledMs,
-      traceparent: held.traceparent,
-    })
+    const { attempt, redriven, startedMs } = held
+    const redelivered = held.redelivered || attempt > 1
+    if (outcome.kind !== 'done' || redelivered || redriven)
+      tally.remark({ attempt, outcome: outcome.kind, redelivered, redriven })
+    tally.add(held.eventId, held.receivedMs, startedMs, settledMs, held.traceparent)
   }
   if (!channels.handled.hasSubscribers) return
   channels.handled.publish({

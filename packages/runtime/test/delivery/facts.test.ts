@@ -3,11 +3,11 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   channels,
   connect,
-  type DeliveriesSettled,
   defineStream,
   type Fact,
   headerOf,
   type SettledDelivery,
+  settledDeliveries,
   UnrecoverableError,
 } from '../../src/index.ts'
 import { DeliveryTally } from '../../src/delivery/tally.ts'
@@ -18,7 +18,7 @@ const traceparent = `00-${'a'.repeat(32)}-${'1'.repeat(16)}-01`
 describe.each(['consumer', 'group'] as const)('facts about the deliveries of a %s', (kind) => {
   test('are told for many at once, with what became of each', async () => {
     await using server = await startRedis()
-    const settled = listen(channels.deliveriesSettled)
+    const settled = listenToDeliveries()
     const received = listen(channels.received)
     await using millrace = await connect(server.url, { blockMs: 100 })
     const options = { name: 'board', concurrency: 4, backoff: { firstMs: 1 } }
@@ -37,7 +37,7 @@ describe.each(['consumer', 'group'] as const)('facts about the deliveries of a %
       ['a', 'b', 'poison'].map((order) => ({ order })),
       { headers: { traceparent } },
     )
-    const all = (): DeliveriesSettled['deliveries'] => settled.flatMap((fact) => fact.deliveries)
+    const all = (): SettledDelivery[] => settled.flatMap(({ deliveries }) => deliveries)
     await waitFor(() => all().length === 4, { describe: 'all attempts to be told of' })
 
     expect(settled[0]).toMatchObject({ stream: 'orders', name: 'board', kind })
@@ -63,7 +63,7 @@ describe.each(['consumer', 'group'] as const)('facts about the deliveries of a %
 
   test('tell what was interrupted from what failed, and what was redriven', async () => {
     await using server = await startRedis()
-    const settled = listen(channels.deliveriesSettled)
+    const settled = listenToDeliveries()
     await using millrace = await connect(server.url, { blockMs: 100 })
     const make = (): ReturnType<typeof millrace.consumer | typeof millrace.consumerGroup> =>
       kind === 'consumer'
@@ -104,7 +104,7 @@ describe.each(['consumer', 'group'] as const)('facts about the deliveries of a %
   test('tell of a handler that gave up because the lease was lost', async () => {
     await using server = await startRedis()
     await using proxy = await startFaultProxy(server)
-    const settled = listen(channels.deliveriesSettled)
+    const settled = listenToDeliveries()
     await using millrace = await connect(proxy.url, { blockMs: 100 })
     const options = { name: 'board', leaseMs: 1_000 }
     const reader =
@@ -156,21 +156,31 @@ describe.each(['consumer', 'group'] as const)('facts about the deliveries of a %
 })
 
 test('a message about deliveries never grows without bound', () => {
-  const settled = listen(channels.deliveriesSettled)
+  const settled = listenToDeliveries()
   const tally = new DeliveryTally('orders', 'board', 'consumer')
-  const delivery: SettledDelivery = {
-    id: '1-0',
-    attempt: 1,
-    outcome: 'done',
-    redelivered: false,
-    redriven: false,
-    receivedMs: 0,
-    startedMs: 0,
-    settledMs: 0,
-    traceparent: undefined,
-  }
-  for (let i = 0; i < 256; i++) tally.add(delivery)
+  for (let i = 0; i < 256; i++) tally.add(`${i}-0`, i, i + 0.25, i + 0.5, undefined)
   expect(settled.map(({ deliveries }) => deliveries.length)).toEqual([128, 128])
+})
+
+test('what is remarkable about deliveries, and their traces, stay at their places in each message', () => {
+  const settled = listenToDeliveries()
+  const tally = new DeliveryTally('orders', 'board', 'consumer')
+  const failed = { attempt: 2, outcome: 'failed', redelivered: true, redriven: false } as const
+  for (let i = 0; i < 384; i++) {
+    if (i % 100 === 7) tally.remark(failed)
+    const carried = i % 150 === 9 ? traceparent : undefined
+    tally.add(`${i}-0`, i, i + 0.25, i + 0.5, carried)
+  }
+  const usual = { attempt: 1, outcome: 'done', redelivered: false, redriven: false }
+  const expected = Array.from({ length: 384 }, (_, i) => ({
+    id: `${i}-0`,
+    ...(i % 100 === 7 ? failed : usual),
+    receivedMs: i,
+    startedMs: i + 0.25,
+    settledMs: i + 0.5,
+    traceparent: i % 150 === 9 ? traceparent : undefined,
+  }))
+  expect(settled.flatMap(({ deliveries }) => deliveries)).toEqual(expected)
 })
 
 test('the header of a stored entry is found without decoding it, and of a repeated one the last', () => {
@@ -185,5 +195,22 @@ test('the header of a stored entry is found without decoding it, and of a repeat
 function listen<Message extends object>(fact: Fact<Message>): Message[] {
   const messages: Message[] = []
   onTestFinished(fact.subscribe((message) => messages.push(message)))
+  return messages
+}
+
+/** All deliveries that are told of until the test is over: columns are used again for the next message. */
+function listenToDeliveries(): {
+  readonly stream: string
+  readonly name: string
+  readonly kind: string
+  readonly deliveries: readonly SettledDelivery[]
+}[] {
+  const messages: ReturnType<typeof listenToDeliveries> = []
+  onTestFinished(
+    channels.deliveriesSettled.subscribe((fact) => {
+      const { stream, name, kind } = fact
+      messages.push({ stream, name, kind, deliveries: settledDeliveries(fact) })
+    }),
+  )
   return messages
 }
