@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Samples } from '../../src/harness/samples.ts'
-import { gatesOf, holds } from '../../src/regression/gates.ts'
+import { gatesOf, holds, isOutgrown } from '../../src/regression/gates.ts'
 import { type PathName } from '../../src/regression/generation.ts'
 
 type Rounds = Readonly<Record<PathName, readonly number[]>>
@@ -55,3 +55,14 @@ test.each(['publish', 'consume', 'group'] as const)(
     expect(beyond({ ...usual, [path]: [(usual[path][0] ?? Number.NaN) * 1.3] })).toEqual([path])
   },
 )
+
+test('a path that has become faster by more than the slack has outgrown its limit', () => {
+  for (const gate of gates) {
+    const usual = gate.limit / 1.15
+    expect([usual, usual / 1.1, usual / 1.2].map((ratio) => isOutgrown(gate, ratio))).toEqual([
+      false,
+      false,
+      true,
+    ])
+  }
+})
