@@ -176,7 +176,7 @@ export class GroupCommands {
     const args: ScriptArgument[] = [
       ...this.#caller(identity),
       `${identity.name}:released`,
-      acks.join(' '),
+      JSON.stringify(acks),
       attempts.length,
       releases.length,
     ]

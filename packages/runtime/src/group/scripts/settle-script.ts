@@ -9,8 +9,9 @@ export const settleScript: Script = defineScript(
 nothing more.
 KEYS 1 stream, 2 state
 ARGV 1 group, 2 consumer name, 3 token, 4 stamp, 5 name to give back under,
-     6 the ids to acknowledge with spaces between: one argument is sent four times as quickly as
-     hundreds, 7 number of attempts to write, 8 number to give back,
+     6 the ids to acknowledge, a JSON array: one argument is sent four times as quickly as hundreds,
+     and JSON is taken apart in half the time of a pattern,
+     7 number of attempts to write, 8 number to give back,
      then id and count to write, then id, idle and count to give back
 Only entries that are pending for the caller are written or given back: others are another member's by
 now, and stay there.
@@ -23,8 +24,7 @@ local stream, state = KEYS[1], KEYS[2]
 local group, name = ARGV[1], ARGV[2]
 local standing = standing_of(state, name, ARGV[3], ARGV[4])
 if standing ~= 'OK' then return {standing} end
-local acks, writes, backs = {}, tonumber(ARGV[7]), tonumber(ARGV[8])
-for id in ARGV[6]:gmatch('%S+') do acks[#acks + 1] = id end
+local acks, writes, backs = cjson.decode(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local acked = #acks > 0 and redis.call('XACK', stream, group, unpack(acks)) or 0
 local gone, foreign = {}, {}
 local function is_mine(id)
