@@ -81,6 +81,8 @@ export class StreamReads {
   }
 
   #take(chunk: Buffer, decode: (chunk: Buffer) => void): void {
+    // What comes after the end is an answer to nobody.
+    if (this.#ended.aborted) return
     const reading = this.#reading
     if (reading === undefined) {
       decode(chunk)
@@ -89,7 +91,11 @@ export class StreamReads {
     const { decoder } = reading
     try {
       const progress = decoder.write(chunk)
-      if (progress === 'more') return
+      if (progress === 'more') {
+        // It comes slowly, but it comes.
+        this.#patience?.refresh()
+        return
+      }
       this.#reading = undefined
       if (progress === 'refused') reading.reject(replyError(decoder.refusal))
       else reading.resolve(progress === 'complete' ? decoder.reply : undefined)
