@@ -53,7 +53,7 @@ export class StreamAdmin {
 
   /**
    * Holds all consumers and members of the stream, or those of one name, wherever they are: from their next
-   * beat on, a third of a lease at most, they start no handler. Those that run go on, and leases stay. It
+   * beat on, half a lease at most, they start no handler. Those that run go on, and leases stay. It
    * lasts until it is taken back, also for those who start later. Answers all pauses of the stream.
    */
   pause(options: PauseOptions): Promise<readonly StreamPause[]> {

@@ -47,6 +47,8 @@ export class Connections {
 
   /** The shared connection to the node that serves the tag; waits while there is none. */
   session(purpose: 'control' | 'data', tag: string, wait: WaitOptions = {}): Promise<Session> {
+    const current = this.#closed.signal.aborted ? undefined : this.current(purpose, tag)
+    if (current !== undefined && wait.signal?.aborted !== true) return Promise.resolve(current)
     return this.#until(`${purpose} connection`, wait, async () => {
       const node = await this.#nodeFor(tag)
       return await this.#sharedLink(purpose, node).attempt()

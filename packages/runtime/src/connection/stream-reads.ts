@@ -2,9 +2,17 @@ import type { Redis } from 'ioredis'
 import { onAbort } from '../lifecycle/signals.ts'
 import { type StreamReply, StreamReplyDecoder } from './stream-reply.ts'
 
+/** How long the server itself is to wait before a read. */
+export interface ReadDelay {
+  readonly ms: number
+  /** A key in the slot of the streams that nobody ever writes. */
+  readonly emptyKey: string
+}
+
 /** What is waited for. */
 interface Reading {
-  readonly decoder: StreamReplyDecoder
+  /** Of what the server has yet to answer; the last one is that of the read. */
+  readonly decoders: StreamReplyDecoder[]
   readonly resolve: (reply: StreamReply | undefined) => void
   readonly reject: (error: Error) => void
 }
@@ -51,11 +59,21 @@ export class StreamReads {
     }, patienceMs).unref()
   }
 
-  /** The entries of each stream; undefined when there are none. */
+  /** Whether a read can be put off at the server. */
+  get takesDelay(): boolean {
+    return this.#isTapped
+  }
+
+  /**
+   * The entries of each stream; undefined when there are none.
+   * @param delay puts the read off, so that this process is not woken up to begin it. The server looks at
+   * its clock whenever something happens there, and ten times a second
+   */
   read(
     binary: boolean,
     command: 'xread' | 'xreadgroup',
     args: readonly (number | string)[],
+    delay?: ReadDelay,
   ): Promise<StreamReply | undefined> {
     if (!this.#isTapped) return this.#byClient(binary, command, args)
     const { stream } = this.#client
@@ -64,9 +82,15 @@ export class StreamReads {
       reject(new Error('Connection is closed.'))
       return promise
     }
-    this.#reading = { decoder: new StreamReplyDecoder(binary), resolve, reject }
+    const decoders = [new StreamReplyDecoder(binary)]
+    let text = encoded(command, args)
+    if (delay !== undefined) {
+      decoders.unshift(new StreamReplyDecoder(binary))
+      text = encoded(command, ['BLOCK', delay.ms, 'STREAMS', delay.emptyKey, '0-0']) + text
+    }
+    this.#reading = { decoders, resolve, reject }
     this.#patience?.refresh()
-    stream.write(encoded(command, args))
+    stream.write(text)
     return promise
   }
 
@@ -83,28 +107,31 @@ export class StreamReads {
   #take(chunk: Buffer, decode: (chunk: Buffer) => void): void {
     // What comes after the end is an answer to nobody.
     if (this.#ended.aborted) return
-    const reading = this.#reading
-    if (reading === undefined) {
-      decode(chunk)
-      return
-    }
-    const { decoder } = reading
+    let bytes = chunk
     try {
-      const progress = decoder.write(chunk)
-      if (progress === 'more') {
-        // It comes slowly, but it comes.
-        this.#patience?.refresh()
-        return
+      while (bytes.length > 0) {
+        const reading = this.#reading
+        const decoder = reading?.decoders[0]
+        if (reading === undefined || decoder === undefined) {
+          decode(bytes)
+          return
+        }
+        const progress = decoder.write(bytes)
+        if (progress === 'more') {
+          // It comes slowly, but it comes.
+          this.#patience?.refresh()
+          return
+        }
+        bytes = decoder.rest
+        reading.decoders.shift()
+        if (progress === 'refused') reading.reject(replyError(decoder.refusal))
+        if (reading.decoders.length > 0) continue
+        this.#reading = undefined
+        reading.resolve(progress === 'complete' ? decoder.reply : undefined)
       }
-      this.#reading = undefined
-      if (progress === 'refused') reading.reject(replyError(decoder.refusal))
-      else reading.resolve(progress === 'complete' ? decoder.reply : undefined)
     } catch (error) {
       this.#client.stream.destroy(error as Error)
-      return
     }
-    const { rest } = decoder
-    if (rest.length > 0) decode(rest)
   }
 
   #fail(error: Error): void {

@@ -6,6 +6,8 @@ import { type CheckpointAnswer, type CheckpointRequest, checkpoint } from './che
 /** One holder whose beat and position travel with the pulse. */
 export interface Pulsed {
   readonly leaseMs: number
+  /** Whether nothing is in flight, and the server has all there is to store. */
+  readonly isIdle: boolean
   /** What to store now. */
   request(): CheckpointRequest
   /** The server answered; `sentMs` is when the request left, by the monotonic clock. */
@@ -19,7 +21,8 @@ const MOST_IN_ONE_SCRIPT = 128
 
 /**
  * The heartbeat of one stream in this process: beats and positions of all consumers that hold a lease
- * here travel in one script, each third of the shortest lease, and sooner when somebody asks.
+ * here travel in one script, each third of the shortest lease or half of it while all are idle, and sooner
+ * when somebody asks.
  */
 export class Pulse {
   readonly #core: Core
@@ -62,9 +65,13 @@ export class Pulse {
   #schedule(share = 1): void {
     if (this.#cancelTimer !== undefined || this.#holders.size === 0) return
     let shortest = Number.POSITIVE_INFINITY
-    for (const { leaseMs } of this.#holders) shortest = Math.min(shortest, leaseMs)
+    let isIdle = true
+    for (const holder of this.#holders) {
+      shortest = Math.min(shortest, holder.leaseMs)
+      isIdle &&= holder.isIdle
+    }
     this.#scheduledForMs = shortest
-    this.#cancelTimer = this.#core.clock.after(beatEveryMs(shortest) * share, () => {
+    this.#cancelTimer = this.#core.clock.after(beatEveryMs(shortest, isIdle) * share, () => {
       this.#cancelTimer = undefined
       for (const holder of this.#holders) this.#urgent.add(holder)
       void this.#sendUrgent()

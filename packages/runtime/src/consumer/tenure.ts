@@ -20,11 +20,10 @@ import { formatRanges, inRanges } from './ranges.ts'
 import { recordStartOf } from './record-start.ts'
 import { reportCheckpoint, reportInterruption, reportNewImage, reportPosition } from './reports.ts'
 import type { TenureEnd, TenureScope } from './tenure-scope.ts'
+import { WithheldCredit } from './withheld-credit.ts'
 
 /** How long storing what is done and giving the lease back may take when the owner's policy says stop. */
 const STOP_DEADLINE_MS = 2_000
-/** How many events may be done above the watermark before reading pauses. */
-const MAX_AHEAD = 10_000
 
 /**
  * One period of holding the lease: what is read goes into the backlog and the hand-out, what is done
@@ -66,8 +65,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   readonly #trust: LeaseTrust
   readonly #quarantine: Quarantine
   readonly #redrives: ConsumerRedrives<Data>
-  /** Credit that is kept back while too much lies above the watermark. */
-  #withheld = { events: 0, bytes: 0 }
+  readonly #credit: WithheldCredit
 
   constructor(scope: TenureScope<Data>, grant: Grant, sentMs: number) {
     const { options } = scope
@@ -126,6 +124,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.ended = promise
     this.#end = resolve
     this.subscription = scope.feed.subscribe(this)
+    this.#credit = new WithheldCredit(this.subscription)
     this.#trust = new LeaseTrust(scope.core.clock, options.leaseMs, () => {
       this.#finish({ why: 'lost', detail: 'no beat was confirmed within the lease' })
     })
@@ -145,6 +144,10 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
   /** How many events are received and not done. */
   get inFlight(): number {
     return this.#backlog.size - this.#backlog.doneAbove + this.#redrives.size
+  }
+
+  get isIdle(): boolean {
+    return this.inFlight === 0 && this.watermark === this.#stored && !this.#verifying
   }
 
   begin(): void {
@@ -192,7 +195,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     const nowMs = this.#scope.core.clock.monotonicMs()
     for (const decoded of batch) {
       const entry = this.#backlog.receive(decoded, this.#attempts.of(idOf(decoded)), nowMs)
-      if (entry === undefined) this.#release(decoded.bytes)
+      if (entry === undefined) this.#credit.release(decoded.bytes, this.#backlog.doneAbove)
       else this.#handOut.add(entry)
     }
     this.#handOut.drive(nowMs)
@@ -204,7 +207,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     this.#handOut.dropQueued()
     this.#redrives.forgetQueued()
     this.#backlog.prepareReread()
-    this.#withheld = { events: 0, bytes: 0 }
+    this.#credit.forget()
     this.#verifying = true
     const interruption = ++this.#interruptions
     void this.#confirmation().then(() => {
@@ -252,7 +255,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     const { bytes } = entry
     this.#attempts.forget(entry.id)
     this.#backlog.settle(entry)
-    this.#release(bytes)
+    this.#credit.release(bytes, this.#backlog.doneAbove)
     const every = this.#quarantine.checkpointEvery(this.#scope.options.checkpointEvery)
     if (this.#backlog.passedCount >= every) this.#scope.pulse.soon(this)
   }
@@ -344,6 +347,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   #confirmed(request: CheckpointRequest, sentMs: number): void {
     this.#trust.confirmed(sentMs)
+    this.#scope.feed.verified()
     this.#named = []
     if (request.ranges !== undefined) this.#rangesStored = request.ranges
     if (request.to === '') return
@@ -409,18 +413,6 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
     const end = await recordStartOf(this.#scope, { token, attempts: this.#attempts.text, left })
     if (end !== undefined) this.#finish(end)
     return end === undefined ? 'run' : 'wait'
-  }
-
-  /** Credit goes back to the subscription unless too many done events wait for one below them. */
-  #release(bytes: number): void {
-    const withheld = this.#withheld
-    withheld.events++
-    withheld.bytes += bytes
-    if (this.#backlog.doneAbove > MAX_AHEAD) return
-    const { events, bytes: all } = withheld
-    withheld.events = 0
-    withheld.bytes = 0
-    this.subscription.release(events, all)
   }
 
   /** A stop stores what is done first; the other ends are ends at once. */

@@ -8,6 +8,8 @@ export interface StreamKeys {
   readonly stream: string
   /** Hash: incarnation, definition, retention floor. */
   readonly meta: string
+  /** Never written: a read that waits for it waits for its time to pass. */
+  readonly empty: string
   /** Hash: one record for each producer epoch. */
   readonly producers: string
   /** Two hashes that take turns day by day: idempotency key → id. */
@@ -42,6 +44,7 @@ export function streamKeys(prefix: string, name: string, colocate: string | unde
     tag,
     stream,
     meta: `${stream}:meta`,
+    empty: `${stream}:empty`,
     producers: `${stream}:producers`,
     idempotency: [`${stream}:idempotency:0`, `${stream}:idempotency:1`],
     state: (consumer) => `${stream}:state:${consumer}`,

@@ -57,6 +57,7 @@ export class StreamFeed {
   #incarnation = ''
   #largestBytes = 256
   #dataSession: Session | undefined
+  #verifiedMs: number | undefined
 
   constructor(
     stream: { readonly name: string; readonly keys: StreamKeys; readonly binary: boolean },
@@ -94,6 +95,15 @@ export class StreamFeed {
 
   nowMs(): number {
     return this.#tail.nowMs()
+  }
+
+  /** When a member last learnt from the server that the stream is what it was, if one has. */
+  get verifiedMs(): number | undefined {
+    return this.#verifiedMs
+  }
+
+  verified(): void {
+    this.#verifiedMs = this.nowMs()
   }
 
   /** The incarnation that members were told; stands in the cursors of events. */

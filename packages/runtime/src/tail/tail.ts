@@ -8,7 +8,7 @@ import { messageOf } from '../errors.ts'
 import { inBackground } from '../instrumentation/instrumentation.ts'
 import { pause } from '../lifecycle/signals.ts'
 import { checkStreams } from './check-streams-script.ts'
-import { initialPace, type Pace, paceAfterRead, waitBeforeRead } from './pacing.ts'
+import { initialPace, type Pace, paceAfterRead, waitBeforeRead, waitsAtServer } from './pacing.ts'
 import { tailCount } from './read-size.ts'
 import type { StreamFeed, TailDoor } from './stream-feed.ts'
 
@@ -106,7 +106,8 @@ export class Tail implements TailDoor {
     while (!this.#closing.signal.aborted && this.#streams.size > 0) {
       const { clock, options } = this.#core
       const waitMs = waitBeforeRead(this.#pace, this.#latencyBudgetMs(), this.#streams.size)
-      if (waitMs > 0) await this.#rest(waitMs)
+      const waitsThere = waitMs > 0 && waitsAtServer(this.#pace) && session.reads.takesDelay
+      if (waitMs > 0 && !waitsThere) await this.#rest(waitMs)
       if (this.#closing.signal.aborted) return
       const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))
       if (listed.length === 0) return
@@ -114,7 +115,8 @@ export class Tail implements TailDoor {
       const blockMs = this.#mayUnblock
         ? options.blockMs
         : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
-      const reading = this.#read(session, listed, count, blockMs)
+      const delayMs = waitsThere ? waitMs : 0
+      const reading = this.#read(session, listed, count, { blockMs, delayMs })
       const strict = listed.filter(({ feed }) => feed.missesNothing)
       const reply =
         strict.length === 0 ? await reading : await this.#strictly(session, strict, reading)
@@ -124,7 +126,7 @@ export class Tail implements TailDoor {
       const events = typeof dispatched === 'number' ? dispatched : await dispatched
       const nowMs = clock.monotonicMs()
       this.#confirmedMs = nowMs
-      if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs)
+      if (events > 0) this.#pace = paceAfterRead(this.#pace, events, nowMs, waitMs)
       if (events === 0 || nowMs - this.#lastCheckMs > options.blockMs) await this.#check(nowMs)
     }
   }
@@ -133,14 +135,17 @@ export class Tail implements TailDoor {
     session: Session,
     listed: readonly Listed[],
     count: number,
-    blockMs: number,
+    { blockMs, delayMs }: { readonly blockMs: number; readonly delayMs: number },
   ): Promise<StreamReply | undefined> {
     const args: (string | number)[] = ['COUNT', count, 'BLOCK', blockMs, 'STREAMS']
     for (const { feed } of listed) args.push(feed.keys.stream)
     for (const { feed } of listed) args.push(feed.cursor)
     this.#reading = { session, listed }
     const binary = listed.some(({ feed }) => feed.binary)
-    return session.reads.read(binary, 'xread', args)
+    const emptyKey = listed[0]?.feed.keys.empty
+    const delay =
+      delayMs === 0 || emptyKey === undefined ? undefined : { ms: Math.ceil(delayMs), emptyKey }
+    return session.reads.read(binary, 'xread', args, delay)
   }
 
   /** Asks, behind the read, what retention has removed of the streams whose members must miss nothing. */
@@ -184,10 +189,15 @@ export class Tail implements TailDoor {
     return waiting.length === 0 ? events : Promise.all(waiting).then(() => events)
   }
 
-  /** XREAD says nothing when a stream is deleted or created anew, so the figures are looked at. */
+  /**
+   * XREAD says nothing when a stream is deleted or created anew, so the figures are looked at. Where a
+   * consumer beats, the answer has just told.
+   */
   async #check(nowMs: number): Promise<void> {
     this.#lastCheckMs = nowMs
-    const feeds = [...this.#streams]
+    const sinceMs = nowMs - this.#core.options.blockMs
+    const feeds = [...this.#streams].filter(({ verifiedMs }) => (verifiedMs ?? 0) < sinceMs)
+    if (feeds.length === 0) return
     const changed = await checkStreams(
       this.#core.connections,
       this.#tag,

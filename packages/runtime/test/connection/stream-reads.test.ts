@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { startRedis } from '@millrace/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -80,6 +81,38 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
     ])
   })
 
+  it('are put off at the server, with what came meanwhile in one reply', async () => {
+    using one = await connected(protocol)
+    using other = await connected(protocol)
+    const key = newKey()
+    const delay = { ms: 30_000, emptyKey: `${key}:empty` }
+    const id = await one.client.client('ID')
+    const put = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', key, '0'], delay)
+    let isAnswered = false
+    void put.then(() => {
+      isAnswered = true
+    })
+    await other.client.xadd(key, '1-1', 'data', 'a')
+    await other.client.xadd(key, '1-2', 'data', 'b')
+    expect(isAnswered).toBe(false)
+    while ((await other.client.client('UNBLOCK', id)) === 0) await other.client.ping()
+    expect(await put).toEqual([
+      [
+        key,
+        [
+          ['1-1', ['data', 'a']],
+          ['1-2', ['data', 'b']],
+        ],
+      ],
+    ])
+    const soon = { ...delay, ms: 1 }
+    expect(await one.reads.read(false, 'xread', ['STREAMS', key, '1-2'], soon)).toBeUndefined()
+    await one.client.set(delay.emptyKey, 'not a stream')
+    const refused = one.reads.read(false, 'xread', ['STREAMS', key, '0'], soon)
+    await expect(refused).rejects.toThrow('WRONGTYPE')
+    expect(await one.client.ping()).toBe('PONG')
+  })
+
   it('fail as other commands do, and go on after that', async () => {
     using one = await connected(protocol)
     const key = newKey()
@@ -106,6 +139,22 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
     const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
     one.ended.abort(new Error('given up'))
     await expect(blocked).rejects.toThrow('closed')
+  })
+
+  it('are no trouble to the client when their reply comes after that', async () => {
+    using one = await connected(protocol)
+    using other = await connected(protocol)
+    const errors: unknown[] = []
+    one.client.on('error', (error: unknown) => errors.push(error))
+    const key = newKey()
+    const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', key, '0'])
+    one.ended.abort(new Error('given up'))
+    await expect(blocked).rejects.toThrow('closed')
+    const arrived = once(one.client.stream, 'data')
+    await other.client.xadd(key, '1-1', 'data', 'late')
+    await arrived
+    await new Promise(setImmediate)
+    expect(errors).toEqual([])
   })
 
   it('end the connection when no reply comes in time', async () => {

@@ -11,6 +11,7 @@ const MENTIONS: readonly RegExp[] = [
   /\bp?call\('([A-Z]+)'(?:, '([A-Z]+)')?/g,
   /\{'(X[A-Z]+)', '([A-Z]+)'/g,
   /\bclient\.call(?:Buffer)?\(\s*'([a-z]+)'(?:, '([a-z]+)')?/g,
+  /\breads\.read\(binary, '([a-z]+)'/g,
   /\bcommand\(\s*session,\s*binary,\s*'([a-z]+)'/g,
 ]
 

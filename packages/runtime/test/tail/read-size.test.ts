@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { initialPace, paceAfterRead, waitBeforeRead } from '../../src/tail/pacing.ts'
+import { initialPace, paceAfterRead, waitBeforeRead, waitsAtServer } from '../../src/tail/pacing.ts'
 import { ReadAhead } from '../../src/tail/read-ahead.ts'
 import { largestAfterRead, pageCount, tailCount } from '../../src/tail/read-size.ts'
 
@@ -64,6 +64,32 @@ describe('The pace of the tail', () => {
 
   it('does not wait where reads fill up by themselves', () => {
     expect(waitBeforeRead(paceAfterRead(initialPace(0), 50_000, 1_001), 25, 1)).toBe(0)
+  })
+
+  it('leaves waiting to the server only after many prompt reads, which bursts never bring', () => {
+    let pace = initialPace(0)
+    let nowMs = 0
+    const readAfter = (ms: number): void => {
+      nowMs += ms
+      pace = paceAfterRead(pace, 5, nowMs, 25)
+    }
+    for (let read = 0; read < 127; read++) readAfter(26)
+    expect(waitsAtServer(pace)).toBe(false)
+    readAfter(26)
+    expect(waitsAtServer(pace)).toBe(true)
+    readAfter(80)
+    expect(waitsAtServer(pace)).toBe(false)
+    for (let burst = 0; burst < 20; burst++) {
+      for (let read = 0; read < 40; read++) readAfter(26)
+      readAfter(500)
+      expect(waitsAtServer(pace)).toBe(false)
+    }
+  })
+
+  it('never leaves waiting to the server without a wait', () => {
+    let pace = initialPace(0)
+    for (let nowMs = 5; nowMs < 5_000; nowMs += 5) pace = paceAfterRead(pace, 1, nowMs, 0)
+    expect(waitsAtServer(pace)).toBe(false)
   })
 
   it('never waits longer than the budget, but for the least that many streams ask', () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { waitFor } from '@millrace/testkit'
 import { resolveConnectOptions, type ConnectOptions } from '../../src/connection/options.ts'
@@ -51,6 +52,45 @@ async function callsOf(command: string): Promise<number> {
 }
 
 describe('The tail of a process', () => {
+  it('puts its reads off at the server while events flow steadily, and misses none', async () => {
+    const { tails } = openTails()
+    const stream = bed.stream()
+    const other = bed.stream()
+    const feed = await openFeed(tails, stream)
+    const otherFeed = await openFeed(tails, other)
+    const probe = new Probe(feed, decoderOf(stream), { latencyBudgetMs: 20 })
+    feed.adopt('first')
+    probe.subscription.resume('0-0')
+    await joined(probe)
+    const ids: string[] = []
+    const flowUntil = async (isDone: () => boolean | Promise<boolean>): Promise<void> => {
+      do {
+        ids.push(...(await bed.append(stream, 1, { first: ids.length })))
+        await sleep(2)
+      } while (!(await isDone()))
+    }
+    let reads = 0
+    const count = (): void => {
+      reads += 1
+    }
+    bed.onClose(channels.tailRead.subscribe(count))
+    const before = await callsOf('xread')
+    // One that is put off is two commands for the server.
+    const isPutOff = async (): Promise<boolean> => (await callsOf('xread')) > before + reads + 5
+    await flowUntil(isPutOff)
+    // One that comes meanwhile does not wait for it.
+    const late = new Probe(otherFeed, decoderOf(other), { latencyBudgetMs: 20 })
+    otherFeed.adopt('first')
+    late.subscription.resume('0-0')
+    await joined(late)
+    const [id] = await bed.append(other, 1)
+    await flowUntil(() => late.ids.length === 1)
+    expect(late.ids).toEqual([id])
+    await waitFor(() => probe.ids.length === ids.length, { describe: 'all events' })
+    expect(probe.ids).toEqual(ids)
+    expect(await bed.redis.exists(`${bed.key(stream)}:empty`)).toBe(0)
+  })
+
   it('hands over every event in order while subscriptions leave and join', async () => {
     const { tails } = openTails()
     const stream = bed.stream()
