@@ -30,7 +30,8 @@ import { measureFlow, measureLatency, measureRecovery } from './measure.ts'
  *   handled within five more seconds are counted.
  * - Durability is equal: every broker writes to a file before it confirms, and flushes to the device
  *   later, by its defaults or (Redis) by setting.
- * - Libraries that need long are given fewer events, and are compared with ours over as few.
+ * - Libraries that need long are given fewer events, after the same warm-up, and are compared with ours over
+ *   as few.
  * - How each is set up stands at the top of its file in `clients/`, by what its documentation advises.
  * - A ratio is the median over the rounds of ours / theirs within a round. Only the floor (the loop by
  *   hand with ioredis) and BullMQ are gates.
@@ -132,7 +133,7 @@ function variantsOf(
   scale: typeof fullRun,
 ): readonly Variant[] {
   const { program, share } = contender
-  const size = { warmUp: scale.warmUp * share, measured: scale.measured * share }
+  const size = { warmUp: scale.warmUp, measured: scale.measured * share }
   const flow = {
     name: `${name}_flow`,
     expectedMs: 3_500,

@@ -125,9 +125,15 @@ export class Backlog<Data> {
 
   /** The server has stored this watermark: what it passed need not be remembered. */
   stored(position: string): void {
-    // Few have been passed since the position was sent, so they are looked for from the end.
-    const last = this.#passed.findLastIndex((id) => compareIds(id, position) <= 0)
-    this.#passed = last + 1 === this.#passed.length ? [] : this.#passed.slice(last + 1)
+    // Passed in order, so the first one behind the position is found by halving.
+    let from = 0
+    let to = this.#passed.length
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (compareIds(this.#passed[middle] ?? position, position) <= 0) from = middle + 1
+      else to = middle
+    }
+    this.#passed = from === this.#passed.length ? [] : this.#passed.slice(from)
   }
 
   /** Whether this process has processed the event since the last stored position. */
