@@ -65,7 +65,7 @@ export interface FeedOptions<Data, Item = Data> {
   readonly memoryBytes?: number
   /**
    * How much later than at once an event may arrive, in milliseconds, so that many are fetched together.
-   * @defaultValue 25
+   * @defaultValue 35
    */
   readonly latencyBudgetMs?: number
   /**
@@ -117,7 +117,7 @@ const defaults = Object.freeze({
   maxWaiting: 10_000,
   memoryEvents: 10_000,
   memoryBytes: 16 * 1024 * 1024,
-  latencyBudgetMs: 25,
+  latencyBudgetMs: 35,
   onInvalid: 'refuse' as const,
   latenessMs: 1_000,
   clockToleranceMs: 5_000,

@@ -74,7 +74,7 @@ export interface SnapshotOptions<Data, Value = Data> {
   readonly maxWaitMs?: number
   /** How many may wait in this process; more are refused with `BUSY`. @defaultValue 10_000 */
   readonly maxWaiting?: number
-  /** How much later than at once a change may arrive, in milliseconds. @defaultValue 25 */
+  /** How much later than at once a change may arrive, in milliseconds. @defaultValue 35 */
   readonly latencyBudgetMs?: number
   /** Closes the snapshot when it fires. */
   readonly signal?: AbortSignal
@@ -107,7 +107,7 @@ const defaults = Object.freeze({
   maxLimit: 1_000,
   maxWaitMs: 55_000,
   maxWaiting: 10_000,
-  latencyBudgetMs: 25,
+  latencyBudgetMs: 35,
 })
 
 /** @throws PollAdapterError `OPTIONS_INVALID`, listing all problems */

@@ -48,7 +48,7 @@ export interface ConsumerOptions {
   /**
    * How much later than at once an event may be delivered, in milliseconds, so that many can be
    * fetched together. The smallest of a process counts. 0 is fastest.
-   * @defaultValue 25
+   * @defaultValue 35
    */
   readonly latencyBudgetMs?: number
   /** How many events may be received and not yet handled. @defaultValue 2_000 */
@@ -126,7 +126,7 @@ const defaults = Object.freeze({
   keyConcurrency: 16,
   leaseMs: 4_000,
   checkpointEvery: 1_000,
-  latencyBudgetMs: 25,
+  latencyBudgetMs: 35,
   maxInFlight: 2_000,
   maxInFlightBytes: 4 * 1024 * 1024,
   handlerTimeoutMs: 300_000,

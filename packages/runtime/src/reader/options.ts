@@ -25,7 +25,7 @@ export interface ReaderOptions {
   /**
    * How much later than at once an event may be delivered, in milliseconds, so that many can be
    * fetched together. 0 is fastest and costs most when events are frequent.
-   * @defaultValue 25
+   * @defaultValue 35
    */
   readonly latencyBudgetMs?: number
   /**
@@ -65,7 +65,7 @@ export interface ResolvedReaderOptions {
 const defaults = Object.freeze({
   from: 'latest' as const,
   live: true,
-  latencyBudgetMs: 25,
+  latencyBudgetMs: 35,
   bufferEvents: 1_000,
   bufferBytes: 4 * 1024 * 1024,
   onInvalid: 'throw' as const,

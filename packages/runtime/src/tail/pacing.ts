@@ -40,13 +40,16 @@ export function paceAfterRead(pace: Pace, events: number, nowMs: number, waitMs 
 }
 
 /**
- * Whether the server may do the waiting, which spares this process a wake-up, half of what a read costs it. The
- * server notices that the time is over when something happens there, so it must not be asked where events
- * come in bursts: the last ones of a burst would wait for its next look at the clock, a tenth of a second at most. After
- * so many prompt reads, those are less than one event in a hundred.
+ * How much of the wait the server may do, in milliseconds, which spares this process a wake-up, half of what a
+ * read costs it. 0 for none. The server notices that the time is over when something happens there, the next
+ * event at the latest, so it is asked for as much less. It must not be asked where events come in bursts: the
+ * last ones of a burst would wait for its next look at the clock, a tenth of a second at most. After so many
+ * prompt reads, those are less than one event in a hundred.
  */
-export function waitsAtServer(pace: Pace): boolean {
-  return pace.promptReads >= PROMPT_READS
+export function waitAtServer({ promptReads, rate }: Pace, waitMs: number): number {
+  if (promptReads < PROMPT_READS) return 0
+  const delayMs = Math.floor(waitMs - 1 / rate)
+  return delayMs < waitMs / 2 ? 0 : delayMs
 }
 
 /** How long to wait before the next read, in milliseconds. */

@@ -8,7 +8,7 @@ import { messageOf } from '../errors.ts'
 import { inBackground } from '../instrumentation/instrumentation.ts'
 import { pause } from '../lifecycle/signals.ts'
 import { checkStreams } from './check-streams-script.ts'
-import { initialPace, type Pace, paceAfterRead, waitBeforeRead, waitsAtServer } from './pacing.ts'
+import { initialPace, type Pace, paceAfterRead, waitBeforeRead, waitAtServer } from './pacing.ts'
 import { tailCount } from './read-size.ts'
 import type { StreamFeed, TailDoor } from './stream-feed.ts'
 
@@ -106,8 +106,8 @@ export class Tail implements TailDoor {
     while (!this.#closing.signal.aborted && this.#streams.size > 0) {
       const { clock, options } = this.#core
       const waitMs = waitBeforeRead(this.#pace, this.#latencyBudgetMs(), this.#streams.size)
-      const waitsThere = waitMs > 0 && waitsAtServer(this.#pace) && session.reads.takesDelay
-      if (waitMs > 0 && !waitsThere) await this.#rest(waitMs)
+      const delayMs = session.reads.takesDelay ? waitAtServer(this.#pace, waitMs) : 0
+      if (waitMs > 0 && delayMs === 0) await this.#rest(waitMs)
       if (this.#closing.signal.aborted) return
       const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))
       if (listed.length === 0) return
@@ -115,7 +115,6 @@ export class Tail implements TailDoor {
       const blockMs = this.#mayUnblock
         ? options.blockMs
         : Math.min(options.blockMs, BLOCK_WITHOUT_UNBLOCK_MS)
-      const delayMs = waitsThere ? waitMs : 0
       const reading = this.#read(session, listed, count, { blockMs, delayMs })
       const strict = listed.filter(({ feed }) => feed.missesNothing)
       const reply =
@@ -143,8 +142,7 @@ export class Tail implements TailDoor {
     this.#reading = { session, listed }
     const binary = listed.some(({ feed }) => feed.binary)
     const emptyKey = listed[0]?.feed.keys.empty
-    const delay =
-      delayMs === 0 || emptyKey === undefined ? undefined : { ms: Math.ceil(delayMs), emptyKey }
+    const delay = delayMs === 0 || emptyKey === undefined ? undefined : { ms: delayMs, emptyKey }
     return session.reads.read(binary, 'xread', args, delay)
   }
 

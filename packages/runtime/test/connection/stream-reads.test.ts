@@ -113,6 +113,22 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
     expect(await one.client.ping()).toBe('PONG')
   })
 
+  it('may be put off for longer than a reply may take beside it, and where the key is not allowed', async () => {
+    using one = await connected(protocol, 400)
+    const key = newKey()
+    const read = (delayMs: number): Promise<unknown> =>
+      one.reads.read(false, 'xread', ['BLOCK', 300, 'STREAMS', key, '$'], {
+        ms: delayMs,
+        emptyKey: `empty:${key}`,
+      })
+    expect(await read(300)).toBeUndefined()
+    await one.client.acl('SETUSER', `narrow-${key}`, 'on', '>pw', `~${key}`, '+@all')
+    await one.client.auth(`narrow-${key}`, 'pw')
+    expect(one.reads.takesDelay).toBe(true)
+    expect(await read(1)).toBeUndefined()
+    expect(one.reads.takesDelay).toBe(false)
+  })
+
   it('fail as other commands do, and go on after that', async () => {
     using one = await connected(protocol)
     const key = newKey()

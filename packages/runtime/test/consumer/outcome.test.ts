@@ -53,7 +53,7 @@ describe('The options of a consumer', () => {
       order: 'stream',
       concurrency: 1,
       leaseMs: 4_000,
-      latencyBudgetMs: 25,
+      latencyBudgetMs: 35,
       maxAttempts: 5,
       maxHoldMs: 60_000,
       onExhausted: 'dead-letter',

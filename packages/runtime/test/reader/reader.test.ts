@@ -230,6 +230,29 @@ describe('A reader', () => {
     expect(numbers(await all(lenient))).toEqual([0, 1, 5])
   })
 
+  it('notices that the stream went back, also beside a consumer that is further back', async () => {
+    const millrace = await bed.open()
+    const stream = bed.stream()
+    const key = bed.key(stream)
+    const data = JSON.stringify({ n: 1 })
+    const consumer = millrace
+      .consumer(stream, { name: 'slow', leaseMs: 600, from: 'earliest' })
+      .start((_, { signal }) => new Promise((resolve) => signal.addEventListener('abort', resolve)))
+    await consumer.ready
+    const reader = millrace.reader(stream, { from: 'earliest' })
+    const joined = bed.gather(channels.tailMembership)
+    const reading = take(reader, 3)
+    for (const id of ['1-0', '9-0']) await bed.redis.xadd(key, id, 'data', data)
+    await waitFor(() => joined.length > 0, { describe: 'the reader to join' })
+    const noticed = reading.then(
+      () => 'read',
+      (error: unknown) => error,
+    )
+    await bed.redis.del(key)
+    await bed.redis.xadd(key, '5-0', 'data', data)
+    expect(await noticed).toMatchObject({ code: 'CURSOR_INVALID' })
+  })
+
   it('goes on after Redis was killed and came back, without missing or repeating an event', async () => {
     const millrace = await bed.open()
     const stream = bed.stream()
