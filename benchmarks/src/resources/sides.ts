@@ -45,6 +45,8 @@ const programs: Readonly<Record<SideName, { readonly followers?: URL; readonly p
     },
     publishing: { publisher: new URL('../millrace/publish-rated.ts', import.meta.url) },
   }
+/** More at a time would keep each other from answering within the time limits of a connection. */
+const MOST_STARTING = 12
 const apiFile = new URL('../pollers/poll-api.ts', import.meta.url)
 
 /** Starts everything of a side; it ends with `owner`. */
@@ -78,13 +80,17 @@ export async function openSide(task: SideTask, owner: AsyncDisposableStack): Pro
   const followers: ProgramProcess<FollowersProgram>[] = []
   const { followers: file } = files
   if (file !== undefined) {
-    const begin = async (): Promise<void> => {
-      const one = start<FollowersProgram>(file)
-      followers.push(one)
-      await one.ask('open', { followers: followersPerProcess, place, apiPort })
-    }
     await compileCache.warm(file)
-    await Promise.all(Array.from({ length: processes }, begin))
+    while (followers.length < processes) {
+      const lot = Array.from(
+        { length: Math.min(MOST_STARTING, processes - followers.length) },
+        () => start<FollowersProgram>(file),
+      )
+      followers.push(...lot)
+      await Promise.all(
+        lot.map((one) => one.ask('open', { followers: followersPerProcess, place, apiPort })),
+      )
+    }
   }
   const pids = [...serverPids, ...followers.map(({ pid }) => pid)]
   return { name, followers, publisher, pids, serverPids }
