@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { onAbort } from '../lifecycle/signals.ts'
+import { troubleOf } from './redis-errors.ts'
 import { type StreamReply, StreamReplyDecoder } from './stream-reply.ts'
 
 /** How long the server itself is to wait before a read. */
@@ -29,6 +30,8 @@ export class StreamReads {
   readonly #isTapped: boolean
   readonly #patience: NodeJS.Timeout | undefined
   #reading: Reading | undefined
+  /** Whether the user may not read the key that a read is put off with. */
+  #isDelayRefused = false
 
   /**
    * @param client connected, with no command under way
@@ -61,7 +64,7 @@ export class StreamReads {
 
   /** Whether a read can be put off at the server. */
   get takesDelay(): boolean {
-    return this.#isTapped
+    return this.#isTapped && !this.#isDelayRefused
   }
 
   /**
@@ -124,8 +127,18 @@ export class StreamReads {
         }
         bytes = decoder.rest
         reading.decoders.shift()
-        if (progress === 'refused') reading.reject(replyError(decoder.refusal))
-        if (reading.decoders.length > 0) continue
+        const isDelay = reading.decoders.length > 0
+        if (progress === 'refused') {
+          const error = replyError(decoder.refusal)
+          // The read that follows is put off no longer, which is all that is lost.
+          if (isDelay && troubleOf(error) === 'no-permission') this.#isDelayRefused = true
+          else reading.reject(error)
+        }
+        if (isDelay) {
+          // The read itself may take its time from now on.
+          this.#patience?.refresh()
+          continue
+        }
         this.#reading = undefined
         reading.resolve(progress === 'complete' ? decoder.reply : undefined)
       }

@@ -347,7 +347,7 @@ export class Tenure<Data> implements Subscriber<Data>, Pulsed, HandOutOwner<Data
 
   #confirmed(request: CheckpointRequest, sentMs: number): void {
     this.#trust.confirmed(sentMs)
-    this.#scope.feed.verified()
+    this.#scope.feed.verified(request.to === '' ? this.#stored : request.to)
     this.#named = []
     if (request.ranges !== undefined) this.#rangesStored = request.ranges
     if (request.to === '') return

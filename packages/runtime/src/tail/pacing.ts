@@ -21,6 +21,8 @@ const WEIGHT = 0.2
 const MANY_STREAMS = 128
 const MANY_STREAMS_WAIT_MS = 10
 const PROMPT_READS = 128
+/** Longer waits cost little anyway, and the connection must not seem dead meanwhile. */
+const MOST_AT_SERVER_MS = 250
 
 export function initialPace(nowMs: number): Pace {
   return { rate: 0, lastReadMs: nowMs, promptReads: 0 }
@@ -47,7 +49,7 @@ export function paceAfterRead(pace: Pace, events: number, nowMs: number, waitMs 
  * prompt reads, those are less than one event in a hundred.
  */
 export function waitAtServer({ promptReads, rate }: Pace, waitMs: number): number {
-  if (promptReads < PROMPT_READS) return 0
+  if (promptReads < PROMPT_READS || waitMs > MOST_AT_SERVER_MS) return 0
   const delayMs = Math.floor(waitMs - 1 / rate)
   return delayMs < waitMs / 2 ? 0 : delayMs
 }

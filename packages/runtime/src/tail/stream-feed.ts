@@ -97,13 +97,14 @@ export class StreamFeed {
     return this.#tail.nowMs()
   }
 
-  /** When a member last learnt from the server that the stream is what it was, if one has. */
+  /** When a member last learnt from the server that the stream is what was read of it, if one has. */
   get verifiedMs(): number | undefined {
     return this.#verifiedMs
   }
 
-  verified(): void {
-    this.#verifiedMs = this.nowMs()
+  /** The stream is what it was as far as this position, which says nothing of what was read behind it. */
+  verified(position: string): void {
+    if (compareIds(position, this.#cursor) >= 0) this.#verifiedMs = this.nowMs()
   }
 
   /** The incarnation that members were told; stands in the cursors of events. */

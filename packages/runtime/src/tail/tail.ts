@@ -106,7 +106,9 @@ export class Tail implements TailDoor {
     while (!this.#closing.signal.aborted && this.#streams.size > 0) {
       const { clock, options } = this.#core
       const waitMs = waitBeforeRead(this.#pace, this.#latencyBudgetMs(), this.#streams.size)
-      const delayMs = session.reads.takesDelay ? waitAtServer(this.#pace, waitMs) : 0
+      // Where it may not be ended, a stream that comes meanwhile would have to wait for it.
+      const mayDelay = this.#mayUnblock && session.reads.takesDelay
+      const delayMs = mayDelay ? waitAtServer(this.#pace, waitMs) : 0
       if (waitMs > 0 && delayMs === 0) await this.#rest(waitMs)
       if (this.#closing.signal.aborted) return
       const listed = [...this.#streams].map((feed) => ({ feed, generation: feed.generation }))

@@ -241,13 +241,16 @@ describe('A reader', () => {
     await consumer.ready
     const reader = millrace.reader(stream, { from: 'earliest' })
     const joined = bed.gather(channels.tailMembership)
-    const reading = take(reader, 3)
-    for (const id of ['1-0', '9-0']) await bed.redis.xadd(key, id, 'data', data)
-    await waitFor(() => joined.length > 0, { describe: 'the reader to join' })
-    const noticed = reading.then(
-      () => 'read',
+    const read: string[] = []
+    const noticed = (async () => {
+      for await (const { id } of reader) read.push(id)
+    })().then(
+      () => 'the end',
       (error: unknown) => error,
     )
+    await waitFor(() => joined.length >= 2, { describe: 'both to join' })
+    for (const id of ['1-0', '9-0']) await bed.redis.xadd(key, id, 'data', data)
+    await waitFor(() => read.length === 2, { describe: 'the reader to read' })
     await bed.redis.del(key)
     await bed.redis.xadd(key, '5-0', 'data', data)
     expect(await noticed).toMatchObject({ code: 'CURSOR_INVALID' })
