@@ -24,7 +24,8 @@ import { memoryNote, notesOn } from './notes.ts'
  * - `millrace`: 120 Consumers in default options, with validation, leases and checkpoints. There is no
  *   interval, so one measurement stands beside all of them.
  * - Each in 1, 12 and 120 processes, all of a side started once and then measured at one rate and interval
- *   after the other, once warm: when the CPU of five seconds at 500 events a second is no longer falling. After each, every follower must have got every event, or the run ends.
+ *   after the other, once warm: when the CPU of five seconds at 500 events a second has twice not been
+ *   less than before. After each, every follower must have got every event, or the run ends.
  * - CPU is that of all processes of a side (API and database, or Redis; pollers or consumers) within a window,
  *   from the scheduler's books in /proc. Publishing is taken away: the publisher's process is not counted, and
  *   of Redis not what it uses more with publishing alone than at rest. Memory is the sum of their PSS.
@@ -54,6 +55,9 @@ const WARM_UP = {
   isSteadyFrom: 0.95,
   mostWindows: 10,
 }
+
+/** One alone may be a hiccup of the machine. */
+const STEADY_WINDOWS = 2
 
 /** More processes would only say the same for more time. */
 const MOST_SMALL = 12
@@ -158,7 +162,8 @@ async function warmUp(bench: Workbench, side: Side, followersPerProcess: number)
   const interval = side.name.startsWith('poll_') ? { intervalMs: TODAY_MS / 4 } : {}
   const { perSecond, quickMs, isSteadyFrom, mostWindows } = WARM_UP
   const windowMs = bench.quick ? quickMs : WARM_UP.windowMs
-  let before = Number.POSITIVE_INFINITY
+  let least = Number.POSITIVE_INFINITY
+  let steady = 0
   for (let window = 0; window < (bench.quick ? 1 : mostWindows); window++) {
     const { cpuMsPerSecond } = await measureCell(side, {
       ...interval,
@@ -166,8 +171,9 @@ async function warmUp(bench: Workbench, side: Side, followersPerProcess: number)
       windowMs,
       followersPerProcess,
     })
-    if (cpuMsPerSecond >= before * isSteadyFrom) return
-    before = cpuMsPerSecond
+    steady = cpuMsPerSecond >= least * isSteadyFrom ? steady + 1 : 0
+    if (steady === STEADY_WINDOWS) return
+    least = Math.min(least, cpuMsPerSecond)
   }
 }
 
