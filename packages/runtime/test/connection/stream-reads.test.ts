@@ -114,14 +114,14 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
   })
 
   it('may be put off for longer than a reply may take beside it, and where the key is not allowed', async () => {
-    using one = await connected(protocol, 400)
+    using one = await connected(protocol, 1_800)
     const key = newKey()
     const read = (delayMs: number): Promise<unknown> =>
-      one.reads.read(false, 'xread', ['BLOCK', 300, 'STREAMS', key, '$'], {
+      one.reads.read(false, 'xread', ['BLOCK', 1_000, 'STREAMS', key, '$'], {
         ms: delayMs,
         emptyKey: `empty:${key}`,
       })
-    expect(await read(300)).toBeUndefined()
+    expect(await read(1_000)).toBeUndefined()
     await one.client.acl('SETUSER', `narrow-${key}`, 'on', '>pw', `~${key}`, '+@all')
     await one.client.auth(`narrow-${key}`, 'pw')
     expect(one.reads.takesDelay).toBe(true)

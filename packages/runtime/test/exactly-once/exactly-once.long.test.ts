@@ -35,6 +35,7 @@ type Kind = AccountProcessOptions['kind']
 type Settings = Omit<AccountProcessOptions, 'url'>
 
 const LEASE_MS = 800
+const MOST_STOPPED_MS = 6 * LEASE_MS
 const PROCESSES = 2
 
 /** A database as a user would have it, where every effect leaves a row. */
@@ -104,12 +105,18 @@ class Company {
     await exited
   }
 
-  /** It stands still until somebody else has its lease, and wakes up as if nothing had happened. */
+  /**
+   * It stands still until somebody else has its lease, and wakes up as if nothing had happened. Where it stands
+   * still in a transaction, the others can do nothing, and have no room for what it held, until it goes on.
+   */
   async stopForLong(): Promise<void> {
     const [victim] = this.#children
     const before = this.takeovers
     victim?.kill('SIGSTOP')
-    await waitFor(() => this.takeovers > before, { describe: 'somebody else to take over' })
+    const untilMs = performance.now() + MOST_STOPPED_MS
+    await waitFor(() => this.takeovers > before || performance.now() > untilMs, {
+      describe: 'somebody else to take over, or the time to be over',
+    })
     victim?.kill('SIGCONT')
   }
 
@@ -140,7 +147,11 @@ async function publishing(
 async function effectsOf(
   settings: Omit<Settings, 'file' | 'leaseMs' | 'stream'>,
   enough: (kills: number, effects: readonly number[]) => boolean,
-): Promise<{ readonly published: number; readonly effects: readonly number[] }> {
+): Promise<{
+  readonly published: number
+  readonly effects: readonly number[]
+  readonly takeovers: number
+}> {
   const seed = Date.now() % 100_000
   const random = seededRandom(seed)
   console.log(`${settings.kind}: kills by seed ${seed}`)
@@ -173,8 +184,9 @@ async function effectsOf(
     describe: 'the effects of all events',
     timeoutMs: 30_000,
   })
+  const { takeovers } = company
   await company.end()
-  return { published, effects: account.effects() }
+  return { published, effects: account.effects(), takeovers }
 }
 
 const KILLS = 12
@@ -184,11 +196,12 @@ describe.each<Kind>(['consumer', 'group'])(
   (kind) => {
     it('happen once with the recipe', { timeout: 120_000 }, async () => {
       const url = pathToFileURL(recipe).href
-      const { published, effects } = await effectsOf(
+      const { published, effects, takeovers } = await effectsOf(
         { kind, recipe: url },
         (kills) => kills >= KILLS,
       )
       expect(published).toBeGreaterThan(500)
+      expect(takeovers).toBeGreaterThan(0)
       expect(effects.toSorted((a, b) => a - b)).toEqual(range(published))
       // A group has no order.
       if (kind === 'consumer') expect(effects).toEqual(range(published))
