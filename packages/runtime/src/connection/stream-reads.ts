@@ -85,6 +85,11 @@ export class StreamReads {
       reject(new Error('Connection is closed.'))
       return promise
     }
+    if (this.#reading !== undefined) {
+      // Its reply would be taken for that of the other one.
+      reject(new Error('A read is under way on this connection.'))
+      return promise
+    }
     const decoders = [new StreamReplyDecoder(binary)]
     let text = encoded(command, args)
     if (delay !== undefined) {

@@ -9,6 +9,7 @@ import { assertName } from '../stream/keys.ts'
 import { isStartPosition, type StartPosition } from '../stream/start-position.ts'
 import { DEAD_LETTER_CAP } from '../delivery/dead-letter-fields.ts'
 import { type Backoff, type BackoffOptions, resolveBackoff } from '../delivery/retry-schedule.ts'
+import { DEFAULT_LATENCY_BUDGET_MS } from '../tail/pacing.ts'
 
 export interface ConsumerOptions {
   /**
@@ -126,7 +127,7 @@ const defaults = Object.freeze({
   keyConcurrency: 16,
   leaseMs: 4_000,
   checkpointEvery: 1_000,
-  latencyBudgetMs: 35,
+  latencyBudgetMs: DEFAULT_LATENCY_BUDGET_MS,
   maxInFlight: 2_000,
   maxInFlightBytes: 4 * 1024 * 1024,
   handlerTimeoutMs: 300_000,

@@ -7,6 +7,7 @@ import {
   wholeNumber,
 } from '../lifecycle/options.ts'
 import { isStartPosition, type StartPosition } from '../stream/start-position.ts'
+import { DEFAULT_LATENCY_BUDGET_MS } from '../tail/pacing.ts'
 
 export interface ReaderOptions {
   /**
@@ -65,7 +66,7 @@ export interface ResolvedReaderOptions {
 const defaults = Object.freeze({
   from: 'latest' as const,
   live: true,
-  latencyBudgetMs: 35,
+  latencyBudgetMs: DEFAULT_LATENCY_BUDGET_MS,
   bufferEvents: 1_000,
   bufferBytes: 4 * 1024 * 1024,
   onInvalid: 'throw' as const,

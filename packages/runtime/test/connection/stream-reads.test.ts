@@ -140,6 +140,18 @@ describe.each([2, 3] as const)('Reads of streams with RESP%i', (protocol) => {
     expect(reply).toEqual([[key, [['1-1', ['data', 'a']]]]])
   })
 
+  it('are one at a time', async () => {
+    using one = await connected(protocol)
+    using other = await connected(protocol)
+    const key = newKey()
+    const read = (): Promise<unknown> =>
+      one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', key, '0'])
+    const first = read()
+    await expect(read()).rejects.toThrow('under way')
+    await other.client.xadd(key, '1-1', 'data', 'a')
+    expect(await first).toEqual([[key, [['1-1', ['data', 'a']]]]])
+  })
+
   it('end with their connection', async () => {
     using one = await connected(protocol)
     const blocked = one.reads.read(false, 'xread', ['BLOCK', 0, 'STREAMS', newKey(), '$'])
